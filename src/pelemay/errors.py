@@ -57,6 +57,10 @@ class UnsupportedError(PelemayError):
     """A model is valid, but this backend cannot run it."""
 
 
+class ExecutionError(PelemayError):
+    """A node failed while it ran: its operands do not fit each other, or its meaning."""
+
+
 class BackendUnavailableError(PelemayError):
     """A backend exists, but the package that it needs is not installed."""
 

@@ -1,0 +1,75 @@
+"""What a backend is: one small protocol.
+
+In: the path of an ONNX file. Out: a :class:`Runnable`, and the parameters as that backend
+holds them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy.typing as npt
+
+Tensors = Mapping[str, npt.NDArray[Any]]
+Buffers = Sequence[bytes | memoryview]
+
+
+class Runnable(Protocol):
+    """A model that is ready to run."""
+
+    def run(self, feeds: Mapping[str, Any], outputs: Sequence[str] | None = None) -> dict[str, Any]:
+        """Run once.
+
+        Parameters
+        ----------
+        feeds : mapping
+            Input name to NumPy array.
+        outputs : sequence of str, optional
+            Names of the outputs wanted; all if not given.
+
+        Returns
+        -------
+        dict
+            Output name to NumPy array, in the order asked for.
+        """
+
+
+class Backend(Protocol):
+    """A way to import and run models; an object of it holds no model."""
+
+    name: str
+    description: str
+
+    def import_runtime(self) -> None:
+        """Import what the backend needs.
+
+        Raises
+        ------
+        BackendUnavailableError
+            If a package is missing; the message says how to install it.
+        """
+
+    def prepare(self, path: Path, *, threads: int | None = None) -> Runnable:
+        """Make a model ready to run.
+
+        Raises
+        ------
+        UnsupportedError
+            If this backend cannot run the model, with the reason.
+        ModelError
+            If the file is broken.
+        """
+
+    def parameters(self, path: Path) -> Mapping[str, Any]:
+        """Import the parameters: ONNX name to this backend's own tensor.
+
+        Raises
+        ------
+        UnsupportedError
+            If the backend keeps none that could be read.
+        """
+
+    def serialize(self, parameters: Mapping[str, Any]) -> Buffers:
+        """Serialize what :meth:`parameters` gave, to buffers in memory."""
