@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pelemay.importers import Model, load
     from pelemay.serialization import serialize
-    from pelemay.session import InferenceSession
+    from pelemay.session import InferenceSession, SessionOptions
 
 __version__ = "0.1.0"
-__all__ = ["InferenceSession", "Model", "load", "serialize"]
+__all__ = ["InferenceSession", "Model", "SessionOptions", "load", "serialize"]
 
 _HOMES = {
     "InferenceSession": "pelemay.session",
+    "SessionOptions": "pelemay.session",
     "Model": "pelemay.importers",
     "load": "pelemay.importers",
     "serialize": "pelemay.serialization",

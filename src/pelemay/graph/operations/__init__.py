@@ -14,6 +14,8 @@ from importlib import import_module
 from pelemay.graph.operations.table import Operation
 
 FAMILIES = (
+    "activation",
+    "comparison",
     "elementwise",
 )
 

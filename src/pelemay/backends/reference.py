@@ -1,0 +1,89 @@
+"""The ``reference`` backend: the operation table over NumPy, slow, obvious and always there.
+
+In: an ONNX file. Out: its outputs as every other backend has to give them. Parameters are read
+where they lie in the file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pelemay.backends.protocol import Buffers
+from pelemay.graph import Graph
+from pelemay.graph.evaluate import Executor, Table, evaluate
+
+Wrap = Callable[[Executor], Executor]
+
+
+def numpy_table() -> Table:
+    """The executor over NumPy, with ``onnx.reference`` for what the table lacks."""
+    import array_api_compat.numpy as xp
+
+    from pelemay.backends.fallback import run_node
+
+    return Table(xp, fallback=run_node)
+
+
+@dataclass(frozen=True)
+class GraphRunnable:
+    """A graph and the executor that runs it node by node."""
+
+    graph: Graph
+    executor: Executor
+
+    def run(self, feeds: Mapping[str, Any], outputs: Sequence[str] | None = None) -> dict[str, Any]:
+        """Run once; values are dropped when their last reader has run."""
+        import numpy as np
+
+        with np.errstate(all="ignore"):
+            results = evaluate(self.graph, feeds, self.executor, outputs)
+        return {name: _plain(value) for name, value in results.items()}
+
+
+def _plain(value: Any) -> Any:
+    """NumPy's own scalars become arrays; sequences and maps stay what they are."""
+    import numpy as np
+
+    return np.asarray(value) if isinstance(value, (np.generic, int, float)) else value
+
+
+class ReferenceBackend:
+    """Runs any ONNX model, correctly and slowly, with its weights left in the file."""
+
+    name = "reference"
+    description = "pelemay's operation table over NumPy, parameters in place"
+
+    def import_runtime(self) -> None:
+        """Import NumPy, onnx and the operation table."""
+        import pelemay.importers
+        from pelemay.graph.operations import table
+
+        numpy_table()
+        table()
+        assert pelemay.importers.load
+
+    def prepare(
+        self, path: Path, *, threads: int | None = None, wrap: Wrap | None = None
+    ) -> GraphRunnable:
+        """Load the graph; NumPy decides about threads itself."""
+        from pelemay.importers import load
+
+        executor: Executor = numpy_table()
+        return GraphRunnable(load(path).graph, wrap(executor) if wrap else executor)
+
+    def parameters(self, path: Path) -> Mapping[str, Any]:
+        """The parameters as read-only arrays that lie in the file."""
+        from pelemay.importers import load
+
+        return load(path).parameters
+
+    def serialize(self, parameters: Mapping[str, Any]) -> Buffers:
+        """safetensors as a list of buffers; the payloads are views, not copies."""
+        from pelemay.serialization import serialize
+
+        buffers = serialize(parameters)
+        assert buffers is not None
+        return buffers

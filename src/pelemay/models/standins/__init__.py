@@ -1,0 +1,71 @@
+"""Stand-ins: the networks of the catalogue, built here with random weights.
+
+In: the name of an architecture. Out: a file with the shapes, names, size and encoding of the
+original, for machines that cannot download it. Its answers mean nothing, and it says so: in
+its file name, producer, doc string and metadata.
+
+>>> blueprint("squeezenet1_1", stand_in_for="squeezenet1.1-7").model.producer_name
+'pelemay stand-in'
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pelemay.models.standins.builder import Blueprint
+
+# Part of the cache's folder name: raised when a stand-in's bytes change.
+GENERATION = 1
+SEED = 20231018
+
+
+def blueprint(architecture: str, *, stand_in_for: str) -> Blueprint:
+    """Describe a stand-in; nothing is drawn or written yet.
+
+    Parameters
+    ----------
+    architecture : str
+        A key of :data:`ARCHITECTURES`.
+    stand_in_for : str
+        Name of the original in the catalogue.
+
+    Returns
+    -------
+    Blueprint
+        To be handed to :func:`pelemay.models.standins.writer.write`.
+    """
+    made = ARCHITECTURES[architecture]()
+    model = made.model
+    model.producer_name = "pelemay stand-in"
+    model.doc_string = (
+        f"Stand-in for {stand_in_for}: the original's architecture, shapes, names and encoding "
+        "with seeded random weights. Its answers mean nothing."
+    )
+    model.metadata_props.add(key="pelemay.stand_in_for", value=stand_in_for)
+    model.metadata_props.add(key="pelemay.stand_in_seed", value=str(SEED))
+    return made
+
+
+def _resnet_zoo(depth: int, prefix: str) -> Blueprint:
+    from pelemay.models.standins.resnet import BLOCKS, resnet_zoo
+
+    return resnet_zoo(prefix, BLOCKS[depth], bottleneck=depth >= 50)
+
+
+def _resnet_fastai(classes: int) -> Blueprint:
+    from pelemay.models.standins.resnet import resnet18_fastai
+
+    return resnet18_fastai(classes)
+
+
+ARCHITECTURES: dict[str, Callable[[], Blueprint]] = {
+    "resnet18_fastai_2": lambda: _resnet_fastai(2),
+    "resnet18_fastai_37": lambda: _resnet_fastai(37),
+    "resnet18_v1": lambda: _resnet_zoo(18, "resnetv15"),
+    "resnet34_v1": lambda: _resnet_zoo(34, "resnetv16"),
+    "resnet50_v1": lambda: _resnet_zoo(50, "resnetv17"),
+    "resnet101_v1": lambda: _resnet_zoo(101, "resnetv18"),
+    "resnet152_v1": lambda: _resnet_zoo(152, "resnetv19"),
+}

@@ -1,0 +1,84 @@
+"""The adapter through which ONNX's own backend tests run pelemay.
+
+In: a ``ModelProto``. Out: an ``onnx.backend.base.BackendRep`` that runs it.
+
+>>> import numpy as np, onnx.parser
+>>> model = onnx.parser.parse_model('''<ir_version: 8, opset_import: ["" : 17]>
+... g (float[2] x) => (float[2] y) { y = Neg(x) }''')
+>>> prepare(model).run([np.array([1, 2], np.float32)])
+(array([-1., -2.], dtype=float32),)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import onnx
+from onnx.backend.base import Backend, BackendRep
+
+from pelemay.backends.reference import GraphRunnable, numpy_table
+from pelemay.errors import InputError
+from pelemay.graph import Graph
+from pelemay.importers import from_proto
+
+
+class PelemayBackendRep(BackendRep):  # type: ignore[misc]
+    """A model that is ready to run."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self._runnable = GraphRunnable(graph, numpy_table())
+
+    def run(self, inputs: Sequence[Any], **kwargs: Any) -> tuple[Any, ...]:
+        """Run once.
+
+        Parameters
+        ----------
+        inputs : sequence
+            Values of the graph's inputs, in order; a dict by name is fine too.
+
+        Returns
+        -------
+        tuple
+            Values of all outputs, in order.
+
+        Raises
+        ------
+        InputError
+            If there are more values than inputs.
+        """
+        if not isinstance(inputs, dict):
+            names = list(self.graph.inputs)
+            if len(inputs) > len(names):
+                raise InputError(f"{len(inputs)} values for the inputs {names}")
+            inputs = dict(zip(names, inputs, strict=False))
+        return tuple(self._runnable.run(inputs).values())
+
+
+class PelemayBackend(Backend):  # type: ignore[misc]
+    """``onnx.backend.base.Backend`` over the reference backend."""
+
+    @classmethod
+    def prepare(
+        cls, model: onnx.ModelProto, device: str = "CPU", **kwargs: Any
+    ) -> PelemayBackendRep:
+        """Make a model ready to run.
+
+        Raises
+        ------
+        ModelError
+            If the model is broken.
+        """
+        return PelemayBackendRep(from_proto(model).graph)
+
+    @classmethod
+    def supports_device(cls, device: str) -> bool:
+        """Whether ``device`` is the CPU."""
+        return device.split(":")[0] == "CPU"
+
+
+is_compatible = PelemayBackend.is_compatible
+prepare = PelemayBackend.prepare
+run = PelemayBackend.run_model
+supports_device = PelemayBackend.supports_device
