@@ -37,6 +37,7 @@ from pelemay.pipeline import DEFAULT_BACKEND, prepare
 
 if TYPE_CHECKING:
     from pelemay.backends.protocol import Backend
+    from pelemay.importers import Model
 
 _log = logging.getLogger(__name__)
 
@@ -212,6 +213,11 @@ class InferenceSession:
     def get_providers(self) -> list[str]:
         """The only provider there is."""
         return ["CPUExecutionProvider"]
+
+    @property
+    def model(self) -> Model:
+        """The model, as :func:`pelemay.load` gives it."""
+        return self._model
 
     @property
     def backend(self) -> str:

@@ -1,1 +1,102 @@
-"""TODO."""
+"""The command ``pelemay``: arguments in, exit code out.
+
+Each sub-command is a module with ``HELP``, ``EXAMPLES``, ``configure(parser)`` and
+``run(args) -> int``. These modules import nothing heavy before ``run``.
+
+>>> main(["--version"])
+Traceback (most recent call last):
+SystemExit: 0
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from pelemay import __version__
+from pelemay.errors import PelemayError
+
+COMMANDS = ("bench", "run", "inspect", "models", "doctor")
+
+EXIT_FAILED = 1
+EXIT_INTERRUPTED = 130
+
+_EPILOG = """\
+examples:
+  pelemay bench                          import and run three networks, and see their memory
+  pelemay run resnet101-v1-7 cat.jpg     classify a picture
+  pelemay inspect model.onnx             what is in a model, and what it weighs
+  pelemay models list                    networks to try
+  pelemay doctor                         what this machine has, and what is missing
+
+exit codes: 0 fine, 1 something failed (said on stderr), 2 wrong usage, 130 interrupted"""
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of the whole command line."""
+    parser = argparse.ArgumentParser(
+        prog="pelemay",
+        description="Run ONNX networks in the memory that a machine really has.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"pelemay {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    for name in COMMANDS:
+        module = import_module(f"pelemay.cli.{name}")
+        command = commands.add_parser(
+            name,
+            help=module.HELP,
+            description=module.HELP,
+            epilog=f"examples:\n{module.EXAMPLES}",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        command.add_argument("-v", "--verbose", action="store_true", help="log what is done")
+        module.configure(command)
+        command.set_defaults(run=module.run)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        Arguments; those of the process if not given.
+
+    Returns
+    -------
+    int
+        The exit code.
+    """
+    args = build_parser().parse_args(argv)
+    _log_to_stderr(verbose=args.verbose)
+    try:
+        code: int = args.run(args)
+        sys.stdout.flush()
+    except PelemayError as error:
+        print(f"pelemay: {error}", file=sys.stderr)
+        return EXIT_FAILED
+    except KeyboardInterrupt:
+        print("pelemay: interrupted", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has gone; the interpreter must not flush into it again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_FAILED
+    return code
+
+
+def _log_to_stderr(*, verbose: bool) -> None:
+    import logging
+
+    level = logging.INFO if verbose else logging.WARNING
+    logging.basicConfig(level=logging.WARNING, format="pelemay: %(message)s")
+    logging.getLogger("pelemay").setLevel(level)
+
+
+__all__ = ["build_parser", "main"]

@@ -15,8 +15,11 @@ from pelemay.graph.operations.table import Operation
 
 FAMILIES = (
     "activation",
+    "casting",
     "comparison",
     "elementwise",
+    "reduction",
+    "shape",
 )
 
 

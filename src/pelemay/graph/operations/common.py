@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from pelemay.errors import ExecutionError
+from pelemay.errors import ExecutionError, UnsupportedError
 from pelemay.graph.dtypes import DType, Kind
 
 Array = Any
@@ -83,7 +83,7 @@ def dtype_in(xp: Any, dtype: DType) -> Any:
 
     Raises
     ------
-    ExecutionError
+    UnsupportedError
         If the namespace has no such type and does not take NumPy's.
     """
     found = getattr(xp, dtype.value, None)
@@ -91,7 +91,7 @@ def dtype_in(xp: Any, dtype: DType) -> Any:
         return found
     if any(name in xp.__name__ for name in ("numpy", "jax")):
         return dtype.numpy
-    raise ExecutionError(f"{xp.__name__} has no element type {dtype.value}")
+    raise UnsupportedError(f"{xp.__name__} has no element type {dtype.value}")
 
 
 def cast(xp: Any, x: Array, dtype: DType) -> Array:
@@ -107,6 +107,25 @@ def cast_like(xp: Any, x: Array, like: Array) -> Array:
 def full_like(xp: Any, value: Any, like: Array) -> Array:
     """A 0-d array of ``value`` with the element type of ``like``."""
     return xp.asarray(value, dtype=like.dtype)
+
+
+def as_int64(xp: Any, x: Array) -> Array:
+    """``x`` as indices, of which ONNX knows only int64 ones as a result."""
+    return xp.astype(x, xp.int64)
+
+
+def part(x: Array, axis: int, start: int, stop: int, step: int = 1) -> Array:
+    """The slice ``start:stop:step`` along ``axis``, which is counted from the front.
+
+    >>> part(np.array([[1, 2, 3]]), 1, 0, 2)
+    array([[1, 2]])
+    """
+    return x[(slice(None),) * axis + (slice(start, stop, step), ...)]
+
+
+def along(xp: Any, vector: Array, axis: int, rank: int) -> Array:
+    """A vector as an array of ``rank`` dimensions that lies along ``axis``."""
+    return xp.reshape(vector, tuple(-1 if i == axis else 1 for i in range(rank)))
 
 
 def is_float(x: Array) -> bool:

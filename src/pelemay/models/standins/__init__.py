@@ -60,6 +60,30 @@ def _resnet_fastai(classes: int) -> Blueprint:
     return resnet18_fastai(classes)
 
 
+def _mobilenet(exporter: str) -> Blueprint:
+    from pelemay.models.standins.mobilenet import mobilenet_mxnet, mobilenet_torch
+
+    return mobilenet_mxnet() if exporter == "mxnet" else mobilenet_torch()
+
+
+def _squeezenet() -> Blueprint:
+    from pelemay.models.standins.squeezenet import squeezenet1_1
+
+    return squeezenet1_1()
+
+
+def _vit(width: int, heads: int) -> Blueprint:
+    from pelemay.models.standins.transformers import vit
+
+    return vit(width, heads)
+
+
+def _bert(layers: int, width: int, heads: int) -> Blueprint:
+    from pelemay.models.standins.transformers import bert
+
+    return bert(layers, width, heads)
+
+
 ARCHITECTURES: dict[str, Callable[[], Blueprint]] = {
     "resnet18_fastai_2": lambda: _resnet_fastai(2),
     "resnet18_fastai_37": lambda: _resnet_fastai(37),
@@ -68,4 +92,10 @@ ARCHITECTURES: dict[str, Callable[[], Blueprint]] = {
     "resnet50_v1": lambda: _resnet_zoo(50, "resnetv17"),
     "resnet101_v1": lambda: _resnet_zoo(101, "resnetv18"),
     "resnet152_v1": lambda: _resnet_zoo(152, "resnetv19"),
+    "mobilenetv2_7": lambda: _mobilenet("mxnet"),
+    "mobilenetv2_12": lambda: _mobilenet("torch"),
+    "squeezenet1_1": _squeezenet,
+    "vit_tiny": lambda: _vit(192, 3),
+    "vit_base": lambda: _vit(768, 12),
+    "bert_mini": lambda: _bert(4, 256, 4),
 }

@@ -18,13 +18,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pelemay.models.standins.builder import (
-    Blueprint,
-    GraphBuilder,
-    Normal,
-    Uniform,
-    he_normal,
-)
+from pelemay.models.standins.builder import Blueprint, Normal, Uniform, he_normal
+from pelemay.models.standins.exporters import FOLDED_GAIN, MxnetGraph, TorchGraph, Window
 
 # Residual blocks in each of the four stages, by depth.
 BLOCKS = {
@@ -38,69 +33,7 @@ BLOCKS = {
 # A residual branch adds this fraction of the skip path's scale, so that 152 layers stay tame.
 _BRANCH = 0.3
 
-# Variance of a centred He convolution over rectified unit normals: 2 * (1/2 - 1/(2 pi)).
-_CENTRED_VARIANCE = 0.6817
-
-
-class _ZooGraph(GraphBuilder):
-    """MXNet's way of naming: prefix, kind, running number, ``_fwd``."""
-
-    def __init__(self, prefix: str) -> None:
-        super().__init__(prefix, opset=8, encoding="float_data", ir_version=3)
-        self.prefix = prefix
-        self.counts: dict[str, int] = {}
-
-    def label(self, scope: str, kind: str) -> str:
-        stem = f"{self.prefix}_{scope}{kind}"
-        number = self.counts.get(stem, 0)
-        self.counts[stem] = number + 1
-        return f"{stem}{number}"
-
-    def conv(
-        self,
-        scope: str,
-        x: str,
-        shape: tuple[int, int, int],
-        *,
-        stride: int = 1,
-        bias: bool = False,
-        centre: bool = True,
-    ) -> str:
-        outputs, inputs, kernel = shape
-        name = self.label(scope, "conv")
-        law = he_normal(inputs * kernel * kernel, centre=centre)
-        sources = [x, self.parameter(f"{name}_weight", (outputs, inputs, kernel, kernel), law)]
-        if bias:
-            sources.append(self.parameter(f"{name}_bias", (outputs,), Normal(0.01)))
-        return self.node(
-            "Conv",
-            sources,
-            f"{name}_fwd",
-            dilations=[1, 1],
-            group=1,
-            kernel_shape=[kernel, kernel],
-            pads=[kernel // 2] * 4,
-            strides=[stride, stride],
-        )
-
-    def norm(
-        self, scope: str, x: str, width: int, *, scale: float = 1.0, variance: float
-    ) -> str:
-        name = self.label(scope, "batchnorm")
-        sources = [
-            x,
-            self.parameter(f"{name}_gamma", (width,), Uniform(0.9 * scale, 1.1 * scale)),
-            self.parameter(f"{name}_beta", (width,), Normal(0.1 * scale)),
-            self.parameter(f"{name}_running_mean", (width,), Normal(0.1)),
-            self.parameter(f"{name}_running_var", (width,), Uniform(0.9 * variance, 1.1 * variance)),
-        ]
-        # Every BatchNormalization of the originals carries ``spatial``, as opset 8 allows.
-        return self.node(
-            "BatchNormalization", sources, f"{name}_fwd", epsilon=1e-5, momentum=0.9, spatial=1
-        )
-
-    def relu(self, scope: str, x: str) -> str:
-        return self.node("Relu", [x], f"{self.label(scope, 'relu')}_fwd")
+_STEM = Window(7, stride=2, padding=3)
 
 
 def resnet_zoo(
@@ -132,79 +65,68 @@ def resnet_zoo(
     Blueprint
         Input ``data`` [N, 3, size, size], output ``<prefix>_dense0_fwd`` [N, classes].
     """
-    b = _ZooGraph(prefix)
+    b = MxnetGraph(prefix, opset=8)
     x = _zoo_stem(b, b.input("data", ("N", 3, size, size)), width)
     channels = width
     for stage, count in enumerate(blocks, start=1):
         outputs = width * 2 ** (stage - 1) * (4 if bottleneck else 1)
         for index in range(count):
             stride = 2 if stage > 1 and index == 0 else 1
-            x = _residual(b, f"stage{stage}_", x, (channels, outputs), stride, bottleneck)
+            x = _zoo_block(b, f"stage{stage}_", x, (channels, outputs), stride, bottleneck)
             channels = outputs
     _zoo_head(b, x, channels, classes)
     return b.blueprint()
 
 
-def _zoo_stem(b: _ZooGraph, x: str, width: int) -> str:
+def _zoo_stem(b: MxnetGraph, x: str, width: int) -> str:
     # Not centred: the brightness of the image may pass.
-    x = b.conv("", x, (width, 3, 7), stride=2, centre=False)
+    x = b.conv("", x, (3, width), _STEM, law=he_normal(147, centre=False))
     x = b.relu("", b.norm("", x, width, variance=2.0))
-    pool = f"{b.label('', 'pool')}_fwd"
-    return b.node("MaxPool", [x], pool, kernel_shape=[3, 3], pads=[1] * 4, strides=[2, 2])
+    return b.max_pool("", x, padding=1)
 
 
-def _residual(
-    b: _ZooGraph, scope: str, x: str, widths: tuple[int, int], stride: int, bottleneck: bool
+def _zoo_block(
+    b: MxnetGraph, scope: str, x: str, widths: tuple[int, int], stride: int, bottleneck: bool
 ) -> str:
-    inputs, outputs = widths
     branch = _bottleneck if bottleneck else _basic
     y = branch(b, scope, x, widths, stride)
-    if stride > 1 or inputs != outputs:
-        x = b.conv(scope, x, (outputs, inputs, 1), stride=stride)
-        x = b.norm(scope, x, outputs, variance=_CENTRED_VARIANCE)
+    if stride > 1 or widths[0] != widths[1]:
+        x = b.norm(scope, b.conv(scope, x, widths, Window(1, stride)), widths[1])
     total = b.node("Add", [y, x], b.label(scope, "_plus"))
     return b.node("Relu", [total], b.label(scope, "activation"))
 
 
-def _basic(b: _ZooGraph, scope: str, x: str, widths: tuple[int, int], stride: int) -> str:
-    inputs, outputs = widths
-    y = b.conv(scope, x, (outputs, inputs, 3), stride=stride)
-    y = b.relu(scope, b.norm(scope, y, outputs, variance=_CENTRED_VARIANCE))
-    y = b.conv(scope, y, (outputs, outputs, 3))
-    return b.norm(scope, y, outputs, scale=_BRANCH, variance=_CENTRED_VARIANCE)
+def _basic(b: MxnetGraph, scope: str, x: str, widths: tuple[int, int], stride: int) -> str:
+    outputs = widths[1]
+    y = b.conv(scope, x, widths, Window(3, stride, 1))
+    y = b.relu(scope, b.norm(scope, y, outputs))
+    y = b.conv(scope, y, (outputs, outputs), Window(3, 1, 1))
+    return b.norm(scope, y, outputs, scale=_BRANCH)
 
 
-def _bottleneck(b: _ZooGraph, scope: str, x: str, widths: tuple[int, int], stride: int) -> str:
+def _bottleneck(b: MxnetGraph, scope: str, x: str, widths: tuple[int, int], stride: int) -> str:
     inputs, outputs = widths
     middle = outputs // 4
-    y = b.conv(scope, x, (middle, inputs, 1), stride=stride, bias=True)
-    y = b.relu(scope, b.norm(scope, y, middle, variance=_CENTRED_VARIANCE))
-    y = b.conv(scope, y, (middle, middle, 3))
-    y = b.relu(scope, b.norm(scope, y, middle, variance=_CENTRED_VARIANCE))
-    y = b.conv(scope, y, (outputs, middle, 1), bias=True)
-    return b.norm(scope, y, outputs, scale=_BRANCH, variance=_CENTRED_VARIANCE)
+    y = b.conv(scope, x, (inputs, middle), Window(1, stride), bias=True)
+    y = b.relu(scope, b.norm(scope, y, middle))
+    y = b.conv(scope, y, (middle, middle), Window(3, 1, 1))
+    y = b.relu(scope, b.norm(scope, y, middle))
+    y = b.conv(scope, y, (middle, outputs), Window(1), bias=True)
+    return b.norm(scope, y, outputs, scale=_BRANCH)
 
 
-def _zoo_head(b: _ZooGraph, x: str, channels: int, classes: int) -> None:
+def _zoo_head(b: MxnetGraph, x: str, channels: int, classes: int) -> None:
     x = b.node("GlobalAveragePool", [x], f"{b.label('', 'pool')}_fwd")
     dense = b.label("", "dense")
     weight = b.parameter(f"{dense}_weight", (classes, channels), he_normal(channels, gain=2.0))
     bias = b.parameter(f"{dense}_bias", (classes,), Normal(0.01))
-    # MXNet's exporter numbers the Flatten after everything before the dense layer.
-    x = b.node("Flatten", [x], f"flatten_{len(b.nodes) + len(b.parameters) + 1}")
-    b.output(
-        b.node("Gemm", [x, weight, bias], f"{dense}_fwd", alpha=1.0, beta=1.0, transA=0, transB=1),
-        ("N", classes),
-    )
+    x = b.node("Flatten", [x], f"flatten_{b.step}")
+    attributes = {"alpha": 1.0, "beta": 1.0, "transA": 0, "transB": 1}
+    b.output(b.node("Gemm", [x, weight, bias], f"{dense}_fwd", **attributes), ("N", classes))
 
 
 def resnet18_fastai(
-    classes: int,
-    *,
-    batch: int = 10,
-    width: int = 64,
-    hidden: int = 512,
-    size: int = 224,
+    classes: int, *, batch: int = 10, width: int = 64, hidden: int = 512, size: int = 224
 ) -> Blueprint:
     """ResNet-18 with fastai's head, as PyTorch 1.12 exported it (opset 13).
 
@@ -224,87 +146,47 @@ def resnet18_fastai(
     Blueprint
         Input ``actual_input_1`` [batch, 3, size, size], output ``output1`` [batch, classes].
     """
-    b = _TorchGraph("torch_jit", opset=13, ir_version=7)
+    b = TorchGraph(opset=13, ir_version=7, weight_name="onnx::Conv_{}", first=218)
     features = 16 * width
-    norms = [b.norm_parameters("1.2", features), b.norm_parameters("1.6", hidden)]
+    norms = _norm_parameters(b, "1.2", features), _norm_parameters(b, "1.6", hidden)
     x = b.input("actual_input_1", (batch, 3, size, size))
-    x = b.relu(b.conv(x, (width, 3, 7), stride=2, gain=0.7, centre=False))
+    x = b.op("Relu", [b.conv(x, (3, width), _STEM, gain=0.5**0.5, centre=False)])
     x = b.op("MaxPool", [x], ceil_mode=0, kernel_shape=[3, 3], pads=[1] * 4, strides=[2, 2])
     channels = width
     for stage in range(4):
-        outputs = width * 2**stage
         for index in range(2):
             stride = 2 if stage and index == 0 else 1
-            x = b.basic_block(x, channels, outputs, stride)
-            channels = outputs
+            x = _torch_block(b, x, (channels, width * 2**stage), stride)
+            channels = width * 2**stage
     _fastai_head(b, x, norms, (features, hidden, classes), size // 32)
-    b.output(b.nodes[-1].output[0], (batch, classes))
+    b.output("output1", (batch, classes))
     return b.blueprint()
 
 
-class _TorchGraph(GraphBuilder):
-    """PyTorch 1.12's way of naming: numbers, handed out as the trace goes."""
+def _torch_block(b: TorchGraph, x: str, widths: tuple[int, int], stride: int) -> str:
+    outputs = widths[1]
+    y = b.op("Relu", [b.conv(x, widths, Window(3, stride, 1))])
+    y = b.conv(y, (outputs, outputs), Window(3, 1, 1), gain=_BRANCH * FOLDED_GAIN)
+    if stride > 1:
+        x = b.conv(x, widths, Window(1, stride))
+    return b.op("Relu", [b.op("Add", [y, x])])
 
-    def __init__(self, name: str, *, opset: int, ir_version: int) -> None:
-        super().__init__(name, opset=opset, ir_version=ir_version)
-        # The first folded convolution of the original is called onnx::Conv_218.
-        self.number = 218
 
-    def op(self, op_type: str, inputs: list[str], **attributes: object) -> str:
-        return self.node(op_type, inputs, f"{op_type}_{len(self.nodes)}", **attributes)
-
-    def conv(
-        self,
-        x: str,
-        shape: tuple[int, int, int],
-        *,
-        stride: int = 1,
-        gain: float = 1.2,
-        centre: bool = True,
-    ) -> str:
-        outputs, inputs, kernel = shape
-        law = he_normal(inputs * kernel * kernel, centre=centre, gain=gain)
-        weight = f"onnx::Conv_{self.number}"
-        bias = f"onnx::Conv_{self.number + 1}"
-        self.number += 3
-        return self.op(
-            "Conv",
-            [
-                x,
-                self.parameter(weight, (outputs, inputs, kernel, kernel), law),
-                self.parameter(bias, (outputs,), Normal(0.1)),
-            ],
-            dilations=[1, 1],
-            group=1,
-            kernel_shape=[kernel, kernel],
-            pads=[kernel // 2] * 4,
-            strides=[stride, stride],
-        )
-
-    def relu(self, x: str) -> str:
-        return self.op("Relu", [x])
-
-    def basic_block(self, x: str, inputs: int, outputs: int, stride: int) -> str:
-        y = self.relu(self.conv(x, (outputs, inputs, 3), stride=stride))
-        y = self.conv(y, (outputs, outputs, 3), gain=1.2 * _BRANCH)
-        if stride > 1:
-            x = self.conv(x, (outputs, inputs, 1), stride=stride)
-        return self.relu(self.op("Add", [y, x]))
-
-    def norm_parameters(self, name: str, width: int) -> list[str]:
-        return [
-            self.parameter(f"{name}.weight", (width,), Uniform(0.9, 1.1)),
-            self.parameter(f"{name}.bias", (width,), Normal(0.1)),
-            # Both of the head's normalisations read rectified values, whose mean is positive.
-            self.parameter(f"{name}.running_mean", (width,), Uniform(0.4, 0.8)),
-            self.parameter(f"{name}.running_var", (width,), Uniform(0.9, 1.1)),
-        ]
+def _norm_parameters(b: TorchGraph, name: str, width: int) -> list[str]:
+    laws = {
+        "weight": Uniform(0.9, 1.1),
+        "bias": Normal(0.1),
+        # Both of the head's normalisations read rectified values, whose mean is positive.
+        "running_mean": Uniform(0.4, 0.8),
+        "running_var": Uniform(0.9, 1.1),
+    }
+    return [b.parameter(f"{name}.{part}", (width,), law) for part, law in laws.items()]
 
 
 def _fastai_head(
-    b: _TorchGraph,
+    b: TorchGraph,
     x: str,
-    norms: list[list[str]],
+    norms: tuple[list[str], list[str]],
     widths: tuple[int, int, int],
     extent: int,
 ) -> None:
@@ -315,12 +197,9 @@ def _fastai_head(
     x = b.op("Concat", [peak, b.op("GlobalAveragePool", [x])], axis=1)
     x = b.op("Reshape", [x, b.integers("onnx::Reshape_279", (-1, features))])
     x = b.op("BatchNormalization", [x, *norms[0]], epsilon=1e-5, momentum=0.9)
-    x = b.op("MatMul", [x, b.parameter("onnx::MatMul_280", (features, hidden), _dense(features))])
-    x = b.op("BatchNormalization", [b.relu(x), *norms[1]], epsilon=1e-5, momentum=0.9)
-    weight = b.parameter("onnx::MatMul_281", (hidden, classes), _dense(hidden))
-    b.node("MatMul", [x, weight], "output1")
-
-
-def _dense(fan_in: int) -> Normal:
-    # MatMul's weights lie input by input, so that a group is a row of outputs, not a filter.
-    return he_normal(fan_in, centre=False)
+    # MatMul's weights lie input by input: a row is no filter, so it is not centred.
+    law = he_normal(features, centre=False)
+    x = b.op("MatMul", [x, b.parameter("onnx::MatMul_280", (features, hidden), law)])
+    x = b.op("BatchNormalization", [b.op("Relu", [x]), *norms[1]], epsilon=1e-5, momentum=0.9)
+    law = he_normal(hidden, centre=False)
+    b.node("MatMul", [x, b.parameter("onnx::MatMul_281", (hidden, classes), law)], "output1")

@@ -1,0 +1,149 @@
+"""What is measured, and how: values without behaviour.
+
+In: names, paths and seconds. Out: frozen :class:`Scenario`, :class:`Options`, :class:`ModelFile`
+and :class:`Hooks`.
+
+>>> Scenario(job="run", model="squeezenet", backend="reference").label
+'reference'
+>>> Options(time_s=-1)
+Traceback (most recent call last):
+pelemay.errors.InputError: time_s: -1 is not allowed; allowed: 0 or more
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from pelemay.errors import InputError
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One job, done with one model by one backend; ``tag`` names the saved suite it is from."""
+
+    job: str
+    model: str
+    backend: str
+    tag: str = ""
+
+    @property
+    def label(self) -> str:
+        """The backend's name, and the tag behind it, as tables show it."""
+        return f"{self.backend} ({self.tag})" if self.tag else self.backend
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """A model to measure with."""
+
+    name: str
+    path: Path
+    file_bytes: int
+    is_stand_in: bool = False
+    encoding: str = ""
+
+    @classmethod
+    def of(cls, model: Any) -> ModelFile:
+        """Describe a path, or an object that has ``path`` (and ``name``, ``is_stand_in``).
+
+        Raises
+        ------
+        InputError
+            If there is no such file.
+        """
+        if isinstance(model, ModelFile):
+            return model
+        path = Path(model if isinstance(model, str | Path) else model.path)
+        if not path.is_file():
+            raise InputError("there is no such model file", where=str(path))
+        return cls(
+            name=str(getattr(model, "name", "")) if not isinstance(model, Path) else path.stem,
+            path=path,
+            file_bytes=path.stat().st_size,
+            is_stand_in=bool(getattr(model, "is_stand_in", False)),
+            encoding=str(getattr(model, "encoding", "")),
+        )._named()
+
+    def _named(self) -> ModelFile:
+        from dataclasses import replace
+
+        return self if self.name else replace(self, name=self.path.stem)
+
+
+@dataclass(frozen=True)
+class Options:
+    """How long and how a scenario is measured.
+
+    Parameters
+    ----------
+    warmup_s, time_s, memory_time_s : float
+        Seconds of warming up, of timing, and of tracking the heap; 0 leaves a phase out.
+    min_samples, max_samples : int
+        Timing goes on until it has ``min_samples``, or one if a sample is longer than ``time_s``.
+    threads : int, optional
+        Threads that a backend may use; its own default if not given.
+    exclude_outliers : bool
+        Leave out samples beyond 1.5 interquartile ranges of the quartiles.
+    fit : bool
+        Search the smallest memory cgroup too.
+    budget_s : float
+        Seconds that the whole suite may take: the phases shrink equally; 0 is no budget.
+    timeout_s : float
+        Seconds after which one process is given up.
+    pre_check : bool
+        Compare all backends' answers before any is timed.
+    seed : int
+        Of the inputs.
+    """
+
+    warmup_s: float = 2.0
+    time_s: float = 5.0
+    memory_time_s: float = 2.0
+    min_samples: int = 5
+    max_samples: int = 100_000
+    threads: int | None = None
+    exclude_outliers: bool = False
+    fit: bool = False
+    budget_s: float = 0.0
+    timeout_s: float = 600.0
+    pre_check: bool = True
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            least = 1 if field.name in ("min_samples", "max_samples", "threads") else 0
+            if value is not None and value < least:
+                allowed = f"{value} is not allowed; allowed: {least} or more"
+                raise InputError(allowed, where=field.name)
+
+    @property
+    def phases_s(self) -> float:
+        """Seconds that the phases of one scenario take together."""
+        return self.warmup_s + self.time_s + self.memory_time_s
+
+
+def _nothing(*_: Any) -> None:
+    """Do nothing: a hook that is not set."""
+
+
+@dataclass(frozen=True)
+class Hooks:
+    """Functions called in the measuring process, outside of the measured time.
+
+    ``before_scenario`` and ``before_sample`` take the :class:`Scenario`, ``after_scenario`` its
+    result, ``after_sample`` the :class:`Scenario`.
+    """
+
+    before_scenario: Callable[[Scenario], Any] = _nothing
+    after_scenario: Callable[[Any], Any] = _nothing
+    before_sample: Callable[[Scenario], Any] = _nothing
+    after_sample: Callable[[Scenario], Any] = _nothing
+
+    @property
+    def around_samples(self) -> bool:
+        """Whether a hook wants to run around each sample."""
+        return self.before_sample is not _nothing or self.after_sample is not _nothing

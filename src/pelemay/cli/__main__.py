@@ -1,0 +1,7 @@
+"""``python -m pelemay.cli``."""
+
+import sys
+
+from pelemay.cli import main
+
+sys.exit(main())

@@ -1,0 +1,111 @@
+"""The inputs of a run, from what was named on the command line.
+
+In: images, ``.npy`` and ``.npz`` files, or a seed. Out: input name to NumPy array.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pelemay.errors import InputError
+from pelemay.graph import Kind, TensorType
+
+if TYPE_CHECKING:
+    from pelemay.importers import Model
+
+Array = npt.NDArray[Any]
+
+
+def gather(
+    model: Model, images: Sequence[str], named: Sequence[str], seed: int | None
+) -> dict[str, Array]:
+    """All inputs of one run.
+
+    Raises
+    ------
+    InputError
+        If a file cannot be read or an input stays without a value.
+    """
+    names = [arg.name for arg in model.inputs]
+    feeds: dict[str, Array] = {}
+    for text in named:
+        feeds.update(_from_file(text, names, feeds))
+    left = [arg for arg in model.inputs if arg.name not in feeds]
+    for picture, arg in zip(images, left, strict=False):
+        feeds[arg.name] = _from_image(picture, arg.name, arg.type)
+    if len(images) > len(left):
+        raise InputError(f"{len(images)} pictures for {len(left)} free inputs")
+    left = left[len(images) :]
+    if left and seed is None:
+        wanted = ", ".join(f"'{arg.name}' ({arg.type})" for arg in left)
+        raise InputError(
+            f"nothing was given for {wanted}",
+            hint="give a picture, --input [NAME=]FILE.npy, or --random",
+        )
+    generator = np.random.default_rng(seed)
+    feeds.update({arg.name: random_array(arg.name, arg.type, generator) for arg in left})
+    return feeds
+
+
+def _from_image(picture: str, name: str, kind: Any) -> Array:
+    from pelemay.models.images import load_image
+
+    sizes = kind.shape if isinstance(kind, TensorType) else None
+    if sizes is None or len(sizes) != 4:
+        raise InputError(f"input '{name}' ({kind}) does not take a picture", where=picture)
+    channels_last = sizes[3] in (1, 3) and sizes[1] not in (1, 3)
+    height, width = sizes[1:3] if channels_last else sizes[2:4]
+    side = height if isinstance(height, int) and height == width else 224
+    array = load_image(picture, size=side, layout="NHWC" if channels_last else "NCHW")
+    return array.astype(kind.dtype.numpy)
+
+
+def _from_file(text: str, names: Sequence[str], taken: Mapping[str, Array]) -> dict[str, Array]:
+    name, equals, file = text.partition("=")
+    if not equals or name not in names:
+        name, file = "", text
+    loaded = read_arrays(Path(file))
+    if isinstance(loaded, dict):
+        if name:
+            raise InputError(f"'{name}=' goes with a .npy file, not with a .npz file", where=file)
+        return loaded
+    free = [n for n in names if n not in taken]
+    if not name and not free:
+        raise InputError("every input has a value already", where=file)
+    return {name or free[0]: loaded}
+
+
+def read_arrays(path: Path) -> Array | dict[str, Array]:
+    """A ``.npy`` file's array, or a ``.npz`` file's arrays by name; never a pickle.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read.
+    """
+    try:
+        loaded = np.load(path, allow_pickle=False)
+        return loaded if isinstance(loaded, np.ndarray) else {k: loaded[k] for k in loaded}
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror or error}", where=str(path)) from error
+    except Exception as error:
+        raise InputError(
+            f"is not a .npy or .npz file of plain arrays: {error}", where=str(path)
+        ) from error
+
+
+def random_array(name: str, kind: Any, generator: np.random.Generator) -> Array:
+    """Values of an input's type: normal floats, small integers; sizes not fixed are 1."""
+    if not isinstance(kind, TensorType) or kind.shape is None:
+        raise InputError(f"input '{name}' ({kind}) cannot be made up", hint="use --input")
+    shape = tuple(d if isinstance(d, int) else 1 for d in kind.shape)
+    if kind.dtype.kind is Kind.FLOAT:
+        return generator.standard_normal(shape, np.float32).astype(kind.dtype.numpy)
+    if kind.dtype.kind in (Kind.INT, Kind.UINT, Kind.BOOL):
+        return generator.integers(0, 2, shape).astype(kind.dtype.numpy)
+    raise InputError(f"input '{name}' ({kind}) cannot be made up", hint="use --input")

@@ -1,0 +1,62 @@
+"""Where a model named on the command line lies.
+
+In: a path, or a name of ``pelemay models list``. Out: the path of a file.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pelemay.cli.output import console
+from pelemay.errors import ModelError, PelemayError
+
+
+def resolve(text: str) -> Path:
+    """The file that ``text`` names; networks of the catalogue are fetched or built.
+
+    Raises
+    ------
+    ModelError
+        If there is no such file, and no such network in the catalogue.
+    """
+    path = Path(text)
+    if path.exists():
+        return path
+    from pelemay import models
+
+    try:
+        models.find(path.name if path.parent == Path() else text)
+    except PelemayError as error:
+        raise ModelError("there is no such file", where=text, hint=str(error)) from error
+    return fetch(path.name).path
+
+
+def fetch(name: str, stand_in: str = "auto") -> Any:
+    """A network of the catalogue, with a progress bar on stderr while it is fetched or built."""
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
+
+    from pelemay import models
+
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
+    bars = Progress(*columns, console=console(stderr=True), transient=True)
+    with bars:
+        return models.get(name, stand_in=stand_in, progress=_Bar(bars, name))
+
+
+class _Bar:
+    """A progress bar as pooch and the builders call it."""
+
+    def __init__(self, bars: Any, description: str) -> None:
+        self._bars = bars
+        self._task = bars.add_task(description, total=None)
+        self.total = 0
+
+    def update(self, count: int) -> None:
+        self._bars.update(self._task, total=self.total or None, advance=count)
+
+    def reset(self) -> None:
+        self._bars.reset(self._task, total=self.total or None)
+
+    def close(self) -> None:
+        self._bars.update(self._task, visible=False)

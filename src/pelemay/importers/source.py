@@ -1,0 +1,114 @@
+"""Files and bytes that tensors lie in.
+
+In: a path, or bytes. Out: a :class:`Source`, whose buffer is a read-only mapping of the file.
+A file that becomes shorter after it was mapped makes a later read end the process with
+SIGBUS, as with every mapped file; nothing here can turn that into an error.
+
+>>> Source.of_bytes(b"abc").sha256[:8]
+'ba7816bf'
+"""
+
+from __future__ import annotations
+
+import hashlib
+import mmap
+import os
+import stat
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from pelemay.errors import ModelError
+from pelemay.importers.wire import Reader
+
+HASH_BYTES = 1 << 18
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """Bytes that tensors lie in.
+
+    Parameters
+    ----------
+    path : Path or None
+        The file; None for a model that was given as bytes.
+    buffer : mmap or bytes
+        What lies in it, read-only.
+    """
+
+    path: Path | None
+    buffer: mmap.mmap | bytes
+
+    @classmethod
+    def of_bytes(cls, data: bytes) -> Source:
+        """A source in memory."""
+        return cls(None, data)
+
+    @classmethod
+    def of_file(cls, path: Path) -> Source:
+        """Map a file.
+
+        Raises
+        ------
+        ModelError
+            If it cannot be opened, is empty, or is not a regular file.
+        """
+        # Without O_NONBLOCK, opening a pipe would wait for its other end.
+        flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+        try:
+            descriptor = os.open(path, flags)
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise ModelError(f"cannot be read: {reason}", where=str(path)) from error
+        try:
+            return cls(path, _mapping(descriptor, path))
+        finally:
+            os.close(descriptor)
+
+    @property
+    def size(self) -> int:
+        """Bytes that there are."""
+        return len(self.buffer)
+
+    @cached_property
+    def sha256(self) -> str:
+        """SHA-256 of all bytes, in hexadecimal; reads them, and keeps no page of them."""
+        found = hashlib.sha256()
+        whole = memoryview(self.buffer)
+        for start in range(0, self.size, HASH_BYTES):
+            found.update(whole[start : start + HASH_BYTES])
+            if isinstance(self.buffer, mmap.mmap):
+                drop_pages(self.buffer)
+        return found.hexdigest()
+
+    def reader(self) -> Reader:
+        """A reader that copies small pieces out of the source and maps no page of it.
+
+        The kernel maps pages around each one that is touched, 64 KiB at a time, and would so
+        map most of a model that is only scanned; hence it reads through a descriptor.
+        """
+        if self.path is None or not hasattr(os, "pread"):
+            return Reader(self.size, lambda start, stop: self.buffer[start:stop])
+        return _FileReader(self.path, self.size)
+
+
+class _FileReader(Reader):
+    def __init__(self, path: Path, size: int) -> None:
+        self._file = path.open("rb", buffering=0)
+        descriptor = self._file.fileno()
+        super().__init__(size, lambda start, stop: os.pread(descriptor, stop - start, start))
+
+
+def drop_pages(mapping: mmap.mmap) -> None:
+    """Let go of the pages of a read-only file mapping; reading them again brings them back."""
+    if hasattr(mapping, "madvise") and memoryview(mapping).readonly:
+        mapping.madvise(mmap.MADV_DONTNEED)
+
+
+def _mapping(descriptor: int, path: Path) -> mmap.mmap:
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
+        raise ModelError("is not a regular file", where=str(path))
+    if not status.st_size:
+        raise ModelError("the file is empty", where=str(path), hint="download or export it again")
+    return mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ)
