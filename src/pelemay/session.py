@@ -121,8 +121,8 @@ class InferenceSession:
         backend: str | Backend = DEFAULT_BACKEND,
         threads: int | None = None,
     ) -> None:
-        unknown = {p if isinstance(p, str) else p[0] for p in providers or ()}
-        if unknown -= {"CPUExecutionProvider"}:
+        named = {p if isinstance(p, str) else p[0] for p in providers or ()}
+        if unknown := named - {"CPUExecutionProvider"}:
             _log.warning("providers %s are not here; the CPU is used", sorted(unknown))
         threads = threads or getattr(sess_options, "intra_op_num_threads", 0) or None
         if isinstance(path_or_bytes, bytes):

@@ -1,4 +1,4 @@
-"""ONNX's own backend tests, through the adapter. What fails is listed by name, and fails strictly."""
+"""ONNX's own backend tests, through the adapter. What fails is listed by name."""
 
 from __future__ import annotations
 

@@ -6,14 +6,18 @@ holds them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
-import numpy.typing as npt
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
-Tensors = Mapping[str, npt.NDArray[Any]]
+    from pelemay.graph.evaluate import Executor
+
+Tensors: TypeAlias = "Mapping[str, npt.NDArray[Any]]"
 Buffers = Sequence[bytes | memoryview]
+Wrap: TypeAlias = "Callable[[Executor], Executor]"
 
 
 class Runnable(Protocol):
@@ -73,3 +77,16 @@ class Backend(Protocol):
 
     def serialize(self, parameters: Mapping[str, Any]) -> Buffers:
         """Serialize what :meth:`parameters` gave, to buffers in memory."""
+
+
+class OperationByOperation(Backend, Protocol):
+    """A backend that runs node by node, and lets its executor be wrapped."""
+
+    def prepare(
+        self, path: Path, *, threads: int | None = None, wrap: Wrap | None = None
+    ) -> Runnable:
+        """Make a model ready to run; its nodes run through ``wrap(executor)``.
+
+        Sub-graphs run through it too, because the executor that runs a node is the one that
+        its sub-graphs get.
+        """

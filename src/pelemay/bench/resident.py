@@ -7,10 +7,11 @@ A worker imports this module before its baseline is taken, so it stays free of h
 
 from __future__ import annotations
 
-import os
+import re
 from typing import NamedTuple
 
 _STATUS = "/proc/{}/status"
+_NO_FILE = re.compile(r"/dev/zero|/memfd:|/SYSV").match  # Anonymous memory, shared.
 _FIELDS = {"VmRSS": 0, "VmHWM": 1, "RssAnon": 2, "RssFile": 3, "RssShmem": 3}
 
 
@@ -66,9 +67,20 @@ def read_pss() -> int | None:
     return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:")), None)
 
 
+def _mappings() -> list[tuple[str, str]]:
+    """Address range and path of what this process has mapped from files."""
+    with open("/proc/self/maps", encoding="utf-8", errors="surrogateescape") as maps:  # noqa: PTH123
+        columns = [line.split(maxsplit=5) for line in maps]
+    named = [(c[0], c[5].strip()) for c in columns if len(c) == 6]
+    return [(bounds, path) for bounds, path in named if path.startswith("/") and not _NO_FILE(path)]
+
+
 def mapped_files() -> list[str]:
     """Paths of the files that this process has mapped."""
-    with open("/proc/self/maps", encoding="utf-8", errors="surrogateescape") as maps:  # noqa: PTH123
-        columns = (line.split(maxsplit=5) for line in maps)
-        paths = {c[5].strip() for c in columns if len(c) == 6}
-    return sorted(path for path in paths if os.path.isabs(path))  # noqa: PTH117
+    return sorted({path for _, path in _mappings()})
+
+
+def mapped_ranges() -> list[tuple[int, int]]:
+    """First address, and address after the last, of each mapping of a file."""
+    bounds = (text.split("-") for text, _ in _mappings())
+    return [(int(start, 16), int(stop, 16)) for start, stop in bounds]

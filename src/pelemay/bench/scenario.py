@@ -1,6 +1,6 @@
 """What is measured, and how: values without behaviour.
 
-In: names, paths and seconds. Out: frozen :class:`Scenario`, :class:`Options`, :class:`ModelFile`
+In: names, paths and seconds. Out: frozen :class:`Scenario`, :class:`Options`, :class:`ModelInfo`
 and :class:`Hooks`.
 
 >>> Scenario(job="run", model="squeezenet", backend="reference").label
@@ -36,8 +36,8 @@ class Scenario:
 
 
 @dataclass(frozen=True)
-class ModelFile:
-    """A model to measure with."""
+class ModelInfo:
+    """A model to measure with, as tables and saved suites name it."""
 
     name: str
     path: Path
@@ -46,31 +46,33 @@ class ModelFile:
     encoding: str = ""
 
     @classmethod
-    def of(cls, model: Any) -> ModelFile:
-        """Describe a path, or an object that has ``path`` (and ``name``, ``is_stand_in``).
+    def of(cls, model: Any) -> ModelInfo:
+        """Describe a path, or an object that has a ``path``.
+
+        Parameters
+        ----------
+        model : str, Path or object
+            An object may have ``name``, ``encoding`` (or an ``entry`` that has them) and
+            ``is_stand_in``, as :class:`pelemay.models.ModelFile` does.
 
         Raises
         ------
         InputError
             If there is no such file.
         """
-        if isinstance(model, ModelFile):
+        if isinstance(model, ModelInfo):
             return model
         path = Path(model if isinstance(model, str | Path) else model.path)
         if not path.is_file():
             raise InputError("there is no such model file", where=str(path))
+        row = getattr(model, "entry", None if isinstance(model, Path) else model)
         return cls(
-            name=str(getattr(model, "name", "")) if not isinstance(model, Path) else path.stem,
+            name=getattr(row, "name", path.stem),
             path=path,
             file_bytes=path.stat().st_size,
-            is_stand_in=bool(getattr(model, "is_stand_in", False)),
-            encoding=str(getattr(model, "encoding", "")),
-        )._named()
-
-    def _named(self) -> ModelFile:
-        from dataclasses import replace
-
-        return self if self.name else replace(self, name=self.path.stem)
+            is_stand_in=getattr(model, "is_stand_in", False),
+            encoding=getattr(row, "encoding", ""),
+        )
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,18 @@ EXAMPLES = """\
   pelemay doctor
   pelemay doctor --json"""
 
-_PACKAGES = ("pelemay", "numpy", "onnx", "ml-dtypes", "array-api-compat", "rich", "pooch",
-             "pillow", "safetensors", "memray")  # fmt: skip
+_PACKAGES = (
+    "pelemay",
+    "numpy",
+    "onnx",
+    "ml-dtypes",
+    "array-api-compat",
+    "rich",
+    "pooch",
+    "pillow",
+    "safetensors",
+    "memray",
+)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -72,8 +82,10 @@ def _meminfo(key: str) -> int | None:
         lines = Path("/proc/meminfo").read_text().splitlines()
     except OSError:
         return None
-    return next((int(v.split()[0]) * 1024 for k, _, v in (x.partition(":") for x in lines)
-                 if k == key), None)  # fmt: skip
+    return next(
+        (int(v.split()[0]) * 1024 for k, _, v in (x.partition(":") for x in lines) if k == key),
+        None,
+    )
 
 
 def _cgroup_limit() -> int | None:
@@ -121,8 +133,11 @@ def _cache() -> dict[str, Any]:
 
 def _show(findings: dict[str, Any]) -> None:
     out = console()
-    rows = [(key, str(value)) for key, value in findings["machine"].items()
-            if not isinstance(value, dict)]  # fmt: skip
+    rows = [
+        (key, str(value))
+        for key, value in findings["machine"].items()
+        if not isinstance(value, dict)
+    ]
     rows += [
         (f"limit: {key}", "none" if value is None else size(value))
         for key, value in findings["limits"].items()
@@ -132,8 +147,10 @@ def _show(findings: dict[str, Any]) -> None:
     writable = "" if cache["writable"] else ", NOT WRITABLE (set PELEMAY_CACHE)"
     rows.append(("cache", f"{cache['folder']} ({size(cache['bytes'])}{writable})"))
     out.print(table("machine", "", rows=rows))
-    rows = [(name, "ready" if b["available"] else b["reason"])
-            for name, b in findings["backends"].items()]  # fmt: skip
+    rows = [
+        (name, "ready" if b["available"] else b["reason"])
+        for name, b in findings["backends"].items()
+    ]
     out.print(table("backend", "state", rows=rows))
     packages = [(name, found or "not installed") for name, found in findings["packages"].items()]
     out.print(table("package", "version", rows=[("python", sys.version.split()[0]), *packages]))

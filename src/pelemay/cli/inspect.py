@@ -74,10 +74,13 @@ def _operations(graph: Graph) -> list[dict[str, Any]]:
 
     counts = Counter((n.qualified, n.version) for _, n in walk(graph))
     return [
-        {"operation": name, "count": count,
-         "runs_on": "operation table" if version == 0 else f"onnx.reference ({version})"}
+        {
+            "operation": name,
+            "count": count,
+            "runs_on": "operation table" if version == 0 else f"onnx.reference ({version})",
+        }
         for (name, version), count in sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    ]  # fmt: skip
+    ]
 
 
 def _parameters(model: Model) -> list[dict[str, Any]]:
@@ -85,9 +88,18 @@ def _parameters(model: Model) -> list[dict[str, Any]]:
     for name in model.parameters:
         place = model.parameters.placement(name)
         constant = model.graph.constants[name]
-        rows.append({"name": name, "dtype": constant.dtype.value, "shape": list(constant.shape),
-                     "bytes": place.nbytes, "encoding": place.encoding, "file": str(place.file),
-                     "offset": place.offset, "in_place": place.in_place})  # fmt: skip
+        rows.append(
+            {
+                "name": name,
+                "dtype": constant.dtype.value,
+                "shape": list(constant.shape),
+                "bytes": place.nbytes,
+                "encoding": place.encoding,
+                "file": str(place.file),
+                "offset": place.offset,
+                "in_place": place.in_place,
+            }
+        )
     return rows
 
 
@@ -108,7 +120,16 @@ def _show(findings: dict[str, Any]) -> None:
     rows3 = [(o["operation"], str(o["count"]), o["runs_on"]) for o in findings["operations"]]
     out.print(table("operation", "count", "runs on", rows=rows3, right=[1]))
     if listed := findings.get("parameter_list"):
-        rows5 = [(p["name"], f"{p['dtype']}{p['shape']}", size(p["bytes"]), p["encoding"],
-                  f"{p['offset']:,}" if p["in_place"] else "decoded") for p in listed]  # fmt: skip
-        out.print(table("parameter", "type", "size", "encoding", "at byte", rows=rows5,
-                        right=[2, 4]))  # fmt: skip
+        rows5 = [
+            (
+                p["name"],
+                f"{p['dtype']}{p['shape']}",
+                size(p["bytes"]),
+                p["encoding"],
+                f"{p['offset']:,}" if p["in_place"] else "decoded",
+            )
+            for p in listed
+        ]
+        out.print(
+            table("parameter", "type", "size", "encoding", "at byte", rows=rows5, right=[2, 4])
+        )

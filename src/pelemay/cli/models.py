@@ -25,10 +25,21 @@ def configure(parser: argparse.ArgumentParser) -> None:
     get = actions.add_parser("get", help="fetch networks, and print their paths")
     get.add_argument("names", nargs="+", metavar="NAME")
     which = get.add_mutually_exclusive_group()
-    which.add_argument("--stand-in", action="store_const", const="always", dest="stand_in",
-                       default="auto", help="build the stand-in, without asking the network")  # fmt: skip
-    which.add_argument("--original", action="store_const", const="never", dest="stand_in",
-                       help="fail where the original cannot be fetched")  # fmt: skip
+    which.add_argument(
+        "--stand-in",
+        action="store_const",
+        const="always",
+        dest="stand_in",
+        default="auto",
+        help="build the stand-in, without asking the network",
+    )
+    which.add_argument(
+        "--original",
+        action="store_const",
+        const="never",
+        dest="stand_in",
+        help="fail where the original cannot be fetched",
+    )
     path = actions.add_parser("path", help="print where a network lies")
     path.add_argument("name", metavar="NAME")
 
@@ -66,8 +77,10 @@ def _get(args: argparse.Namespace) -> int:
     for name in args.names:
         found = fetch(name, args.stand_in)
         if found.is_stand_in:
-            print(f"pelemay: {name} is a stand-in: the same architecture with random weights",
-                  file=sys.stderr)  # fmt: skip
+            print(
+                f"pelemay: {name} is a stand-in: the same architecture with random weights",
+                file=sys.stderr,
+            )
         print(found.path)
     return 0
 
@@ -77,8 +90,10 @@ def _path(args: argparse.Namespace) -> int:
 
     found = models.path(args.name)
     if found is None:
-        print(f"pelemay: {args.name} is not here. Get it with 'pelemay models get {args.name}'",
-              file=sys.stderr)  # fmt: skip
+        print(
+            f"pelemay: {args.name} is not here. Get it with 'pelemay models get {args.name}'",
+            file=sys.stderr,
+        )
         return 1
     print(found)
     return 0

@@ -26,16 +26,28 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     parser.add_argument("model", metavar="MODEL", help="an ONNX file, or a name of 'models list'")
     parser.add_argument("images", metavar="PICTURE", nargs="*", help="a picture for each input")
-    parser.add_argument("--input", metavar="[NAME=]FILE", action="append", default=[],
-                        help=".npy, or .npz with a value for each input name")  # fmt: skip
-    parser.add_argument("--random", metavar="SEED", nargs="?", type=int, const=0,
-                        help="make up the inputs that have no value")  # fmt: skip
+    parser.add_argument(
+        "--input",
+        metavar="[NAME=]FILE",
+        action="append",
+        default=[],
+        help=".npy, or .npz with a value for each input name",
+    )
+    parser.add_argument(
+        "--random",
+        metavar="SEED",
+        nargs="?",
+        type=int,
+        const=0,
+        help="make up the inputs that have no value",
+    )
     parser.add_argument("--output", metavar="FILE", help="write the outputs to .npy or .npz")
     parser.add_argument("--backend", metavar="NAME", help="see 'pelemay doctor'")
     parser.add_argument("--threads", metavar="N", type=int, help="threads to compute with")
     parser.add_argument("--top", metavar="K", type=int, default=5, help="classes to show (5)")
-    parser.add_argument("--log-ops", action="store_true",
-                        help="show each operation: shapes, time, bytes")  # fmt: skip
+    parser.add_argument(
+        "--log-ops", action="store_true", help="show each operation: shapes, time, bytes"
+    )
     add_json_flag(parser)
 
 
@@ -68,8 +80,16 @@ def run(args: argparse.Namespace) -> int:
     classes = _classes(outputs, args.top) if args.images else None
     if args.json:
         plain = {k: np.asarray(v).tolist() for k, v in outputs.items()} if not classes else None
-        print_json({"model": str(path), "backend": session.backend, **times,
-                    "classes": classes, "outputs": plain, "operations": records})  # fmt: skip
+        print_json(
+            {
+                "model": str(path),
+                "backend": session.backend,
+                **times,
+                "classes": classes,
+                "outputs": plain,
+                "operations": records,
+            }
+        )
         return 0
     if args.log_ops:
         _show_operations(records)
@@ -122,8 +142,10 @@ def _classes(outputs: dict[str, Any], count: int) -> list[dict[str, Any]] | None
     (first, *others) = outputs.values()
     if others or getattr(first, "size", 0) != 1000:
         return None
-    return [{"index": i, "name": name, "probability": p}
-            for i, name, p in top_classes(first.reshape(-1), count)]  # fmt: skip
+    return [
+        {"index": i, "name": name, "probability": p}
+        for i, name, p in top_classes(first.reshape(-1), count)
+    ]
 
 
 def _show(outputs: dict[str, Any], classes: list[dict[str, Any]] | None, *, wrote: bool) -> None:
@@ -142,8 +164,10 @@ def _show(outputs: dict[str, Any], classes: list[dict[str, Any]] | None, *, wrot
 
 
 def _show_operations(records: list[dict[str, Any]]) -> None:
-    rows = [(r["operation"], r["name"], r["shapes"], f"{r['time_ns'] / 1e6:.2f}", f"{r['bytes']:,}")
-            for r in records]  # fmt: skip
+    rows = [
+        (r["operation"], r["name"], r["shapes"], f"{r['time_ns'] / 1e6:.2f}", f"{r['bytes']:,}")
+        for r in records
+    ]
     console().print(table("operation", "node", "outputs", "ms", "bytes", rows=rows, right=[3, 4]))
 
 

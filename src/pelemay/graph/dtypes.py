@@ -31,7 +31,7 @@ class Kind(enum.Enum):
 
 
 class DType(enum.Enum):
-    """An element type; ``value`` is its name, which is NumPy's or ml_dtypes' where they have one."""
+    """An element type; ``value`` is its name, NumPy's or ml_dtypes' where they have one."""
 
     FLOAT64 = "float64"
     FLOAT32 = "float32"

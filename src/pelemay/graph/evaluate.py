@@ -152,9 +152,7 @@ def evaluate(
 
 def _run_node(node: Node, values: Mapping[str, Value], executor: Executor) -> tuple[Value, ...]:
     inputs = [values[name] if name else None for name in node.inputs]
-    attributes = {
-        name: _bind(value, values, executor) for name, value in node.attributes.items()
-    }
+    attributes = {name: _bind(value, values, executor) for name, value in node.attributes.items()}
     try:
         return executor.run(node, inputs, attributes)
     except PelemayError as error:

@@ -58,7 +58,7 @@ class Segment(NamedTuple):
     """From ``offset`` on, tags between the elements included."""
     tag_bytes: int
     """Bytes of the tag before each element; 0 if the field is packed, or raw."""
-    count: int
+    elements: int
     """Elements, as far as that can be told without reading them; -1 if not."""
 
 
@@ -226,8 +226,8 @@ class _Tensor:
             # Given twice, the last one holds, as for every field that is not repeated.
             self.segments = [s for s in self.segments if s.field != RAW_DATA]
         elif last and _continues(last, new):
-            nbytes, count = last.nbytes + new.nbytes, last.count + new.count
-            self.segments[-1] = last._replace(nbytes=nbytes, count=count)
+            nbytes, elements = last.nbytes + new.nbytes, last.elements + new.elements
+            self.segments[-1] = last._replace(nbytes=nbytes, elements=elements)
             return
         if new.nbytes or item.number == RAW_DATA:
             self.segments.append(new)
@@ -244,7 +244,7 @@ def _segment(item: Field) -> Segment:
     number, wire = item.number, item.wire
     if number == STRING_DATA or wire != BYTES:
         tag_bytes = 1 if number == STRING_DATA else item.body - item.start
-        return Segment(number, item.start, item.stop - item.start, tag_bytes, item.count)
+        return Segment(number, item.start, item.stop - item.start, tag_bytes, item.repeats)
     nbytes = item.stop - item.body
     width = {FIXED32: 4, FIXED64: 8}.get(ELEMENT_WIRE[number], 0)
     if width and nbytes % width:

@@ -14,6 +14,8 @@ import hashlib
 import mmap
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -34,10 +36,13 @@ class Source:
         The file; None for a model that was given as bytes.
     buffer : mmap or bytes
         What lies in it, read-only.
+    status : os.stat_result, optional
+        Which file was mapped.
     """
 
     path: Path | None
     buffer: mmap.mmap | bytes
+    status: os.stat_result | None = None
 
     @classmethod
     def of_bytes(cls, data: bytes) -> Source:
@@ -61,7 +66,7 @@ class Source:
             reason = getattr(error, "strerror", None) or error
             raise ModelError(f"cannot be read: {reason}", where=str(path)) from error
         try:
-            return cls(path, _mapping(descriptor, path))
+            return cls(path, *_mapping(descriptor, path))
         finally:
             os.close(descriptor)
 
@@ -81,22 +86,22 @@ class Source:
                 drop_pages(self.buffer)
         return found.hexdigest()
 
-    def reader(self) -> Reader:
+    @contextmanager
+    def scanning(self) -> Iterator[Reader]:
         """A reader that copies small pieces out of the source and maps no page of it.
 
         The kernel maps pages around each one that is touched, 64 KiB at a time, and would so
         map most of a model that is only scanned; hence it reads through a descriptor.
         """
-        if self.path is None or not hasattr(os, "pread"):
-            return Reader(self.size, lambda start, stop: self.buffer[start:stop])
-        return _FileReader(self.path, self.size)
-
-
-class _FileReader(Reader):
-    def __init__(self, path: Path, size: int) -> None:
-        self._file = path.open("rb", buffering=0)
-        descriptor = self._file.fileno()
-        super().__init__(size, lambda start, stop: os.pread(descriptor, stop - start, start))
+        if self.status is None or self.path is None or not hasattr(os, "pread"):
+            yield Reader(self.size, lambda start, stop: self.buffer[start:stop])
+            return
+        with self.path.open("rb", buffering=0) as file:
+            if not os.path.samestat(os.fstat(file.fileno()), self.status):
+                raise ModelError("the file was replaced while it was opened")
+            yield Reader(
+                self.size, lambda start, stop: os.pread(file.fileno(), stop - start, start)
+            )
 
 
 def drop_pages(mapping: mmap.mmap) -> None:
@@ -105,10 +110,10 @@ def drop_pages(mapping: mmap.mmap) -> None:
         mapping.madvise(mmap.MADV_DONTNEED)
 
 
-def _mapping(descriptor: int, path: Path) -> mmap.mmap:
+def _mapping(descriptor: int, path: Path) -> tuple[mmap.mmap, os.stat_result]:
     status = os.fstat(descriptor)
     if not stat.S_ISREG(status.st_mode):
         raise ModelError("is not a regular file", where=str(path))
     if not status.st_size:
         raise ModelError("the file is empty", where=str(path), hint="download or export it again")
-    return mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ)
+    return mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ), status

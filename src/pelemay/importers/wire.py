@@ -47,7 +47,7 @@ class Field(NamedTuple):
     """Offset of the (first) value, behind its tag and length."""
     stop: int
     """Offset of the first byte behind the (last) value."""
-    count: int
+    repeats: int
     """How many fields of this tag stand here side by side."""
 
 
@@ -120,7 +120,7 @@ def fields(reader: Reader, start: int, end: int) -> Iterator[Field]:
         If a field leaves the message, has a group's wire type (which ONNX never uses) or one
         that does not exist, or if there are more than four million fields.
     """
-    at, last, repeats = start, -1, 0
+    at, last, before = start, -1, 0
     while at < end:
         tag, body = reader.varint(at, end)
         number, wire = tag >> 3, tag & 7
@@ -132,11 +132,11 @@ def fields(reader: Reader, start: int, end: int) -> Iterator[Field]:
         else:
             stop = body + WIDTHS.get(wire, 0)
         _check_field(reader, tag, at, stop, end)
-        repeats = repeats + 1 if tag == last else 0
-        last, count = tag, 1
-        if repeats >= RUN_AFTER and wire != BYTES:
-            stop, count = _run(reader, at, body, stop, end)
-        yield Field(number, wire, at, body, stop, count)
+        before = before + 1 if tag == last else 0
+        last, repeats = tag, 1
+        if before >= RUN_AFTER and wire != BYTES:
+            stop, repeats = _run(reader, at, body, stop, end)
+        yield Field(number, wire, at, body, stop, repeats)
         at = stop
 
 

@@ -29,8 +29,8 @@ logger = logging.getLogger(__name__)
 
 StandIn = Literal["auto", "never", "always"]
 
-# Why the network was out when it was last tried; a process does not wait for it twice.
-_network: dict[str, str] = {}
+# Holds a name once no server could be reached: a process does not wait for the network twice.
+_unreachable: set[str] = set()
 
 
 @dataclass(frozen=True)
@@ -169,28 +169,26 @@ def _original(entry: CatalogueEntry, progress: Progress | None) -> ModelFile:
                 sha256=entry.sha256,
                 progress=progress,
             )
-        except UnreachableError as error:
-            _network["out"] = str(error)
+        except UnreachableError:
+            _unreachable.add(entry.name)
             raise
     return ModelFile(place, entry, is_stand_in=False, sha256=digest)
 
 
 def _adopt(entry: CatalogueEntry, place: Path) -> str | None:
-    """Digest of the original in the cache; None, and the file removed, if it is not right.
+    """Digest of the original in the cache, or None.
 
     A file without a record was put there by hand: it is taken if the catalogue vouches for it.
+    One that is not right stays where it is until a right one takes its place.
     """
     digest = cache.digest(place)
-    if digest is None and place.exists():
-        found = cache.sha256_of(place)
-        if found == entry.sha256:
-            cache.record(place, found)
-            digest = found
+    if digest is None and place.exists() and cache.sha256_of(place) == entry.sha256:
+        digest = entry.sha256
+        cache.record(place, digest)
     if digest is not None and entry.sha256 in (None, digest):
         return digest
     if place.exists():
-        logger.warning("%s is damaged and is fetched again", place)
-        cache.forget(place)
+        logger.warning("%s is not the original (its SHA-256 differs) and is not used", place)
     return None
 
 
@@ -203,8 +201,11 @@ def _require_network(entry: CatalogueEntry) -> None:
             where=entry.name,
             hint=f"Unset it, or put {entry.file_name} in {cache.folder()}.",
         )
-    if "out" in _network:
-        raise UnreachableError(_network["out"])
+    if _unreachable:
+        raise UnreachableError(
+            "the network was out a moment ago and is not tried again in this process",
+            where=entry.name,
+        )
 
 
 def _stand_in(entry: CatalogueEntry, progress: Progress | None) -> ModelFile:

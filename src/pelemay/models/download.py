@@ -172,9 +172,7 @@ def _lost(url: str, sink: _Sink, error: Exception) -> DownloadError:
     )
 
 
-def _check(
-    url: str, count: int, digest: str, size_bytes: int | None, sha256: str | None
-) -> None:
+def _check(url: str, count: int, digest: str, size_bytes: int | None, sha256: str | None) -> None:
     if size_bytes is not None and count != size_bytes:
         raise DownloadError(
             f"{count:,} bytes came, {size_bytes:,} were promised",

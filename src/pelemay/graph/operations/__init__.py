@@ -17,8 +17,17 @@ FAMILIES = (
     "activation",
     "casting",
     "comparison",
+    "control",
+    "convolution",
+    "creation",
     "elementwise",
+    "indexing",
+    "linear",
+    "normalization",
+    "pooling",
+    "quantization",
     "reduction",
+    "sequence",
     "shape",
 )
 

@@ -20,9 +20,7 @@ from pelemay.graph.operations.table import Operation
 _NEVER_INFINITE = (DType.FLOAT6_E2M3FN, DType.FLOAT6_E3M2FN, DType.FLOAT4_E2M1FN)
 
 
-def cast_to(
-    xp: Any, x: Array, *, to: DType, saturate: int = 1, round_mode: str = "up"
-) -> Array:
+def cast_to(xp: Any, x: Array, *, to: DType, saturate: int = 1, round_mode: str = "up") -> Array:
     """``x`` with elements of type ``to``.
 
     Parameters
@@ -49,7 +47,9 @@ def cast_to(
     if DType.STRING in (source, to):
         return _cast_string(np.asarray(x), to)
     if to is DType.FLOAT8_E8M0FNU:
-        return xp.asarray(_power_of_two(np.asarray(cast(xp, x, DType.FLOAT32)), saturate, round_mode))
+        return xp.asarray(
+            _power_of_two(np.asarray(cast(xp, x, DType.FLOAT32)), saturate, round_mode)
+        )
     if to.kind is Kind.FLOAT and to.bits <= 8:
         return _cast_small_float(xp, x, to, bool(saturate))
     return _cast_number(xp, x, to)

@@ -55,9 +55,7 @@ def is_nan(xp: Any, x: Array) -> Array:
     return xp.isnan(widened(xp, x))
 
 
-def is_infinite(
-    xp: Any, x: Array, *, detect_negative: int = 1, detect_positive: int = 1
-) -> Array:
+def is_infinite(xp: Any, x: Array, *, detect_negative: int = 1, detect_positive: int = 1) -> Array:
     wide = widened(xp, x)
     found = xp.isinf(wide)
     if not detect_negative:

@@ -11,6 +11,7 @@ In: an array, and shapes, axes or pads as host inputs. Out: an array of the same
 from __future__ import annotations
 
 import math
+from itertools import accumulate, pairwise
 from typing import Any
 
 import numpy as np
@@ -99,10 +100,15 @@ def split(
         lengths = tuple(max(min(each, length - i * each), 0) for i in range(num_outputs))
     else:
         raise ExecutionError("Split has neither sizes nor a number of outputs")
-    if sum(lengths) != length:
-        raise ExecutionError(f"the parts {lengths} do not add up to {length}")
-    starts = np.cumsum((0, *lengths)).tolist()
-    return tuple(part(x, axis, a, b) for a, b in zip(starts, starts[1:], strict=False))
+    return cut(x, axis, lengths)
+
+
+def cut(x: Array, axis: int, lengths: tuple[int, ...]) -> tuple[Array, ...]:
+    """Consecutive parts of ``x`` along ``axis``, which must add up to the whole of it."""
+    if sum(lengths) != x.shape[axis]:
+        raise ExecutionError(f"the parts {lengths} do not add up to {x.shape[axis]}")
+    starts = [0, *accumulate(lengths)]
+    return tuple(part(x, axis, start, stop) for start, stop in pairwise(starts))
 
 
 def slice_of(

@@ -27,10 +27,11 @@ Dimension = int | str
 
 @dataclass(frozen=True)
 class Normal:
-    """Draw from a normal distribution; values in groups of ``centre`` are shifted to mean 0."""
+    """Draw from a normal distribution; each group of ``centre`` values is shifted to ``mean``."""
 
     std: float
     centre: int = 0
+    mean: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -177,6 +178,6 @@ def he_normal(fan_in: int, *, centre: bool = True, gain: float = 1.0) -> Normal:
     Source: He et al. 2015, "Delving Deep into Rectifiers", equation 10.
 
     >>> he_normal(50)
-    Normal(std=0.2, centre=50)
+    Normal(std=0.2, centre=50, mean=0.0)
     """
     return Normal(gain * (2.0 / fan_in) ** 0.5, fan_in if centre else 0)

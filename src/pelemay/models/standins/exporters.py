@@ -4,7 +4,7 @@ In: layers. Out: nodes and parameters with the names, attributes and encodings t
 exporters gave them, so that a stand-in has the size of the original to within 0.6 %.
 
 >>> b = MxnetGraph("net0", opset=7)
->>> b.conv("", b.input("data", (1, 3, 8, 8)), (4, 3, 3))
+>>> b.conv("", b.input("data", (1, 3, 8, 8)), (3, 4), Window(3))
 'net0_conv0_fwd'
 >>> b.parameters[0].name
 'net0_conv0_weight'
@@ -164,12 +164,12 @@ class TorchGraph(GraphBuilder):
         window: Window,
         *,
         gain: float = FOLDED_GAIN,
-        centre: bool = True,
+        law: Normal | None = None,
     ) -> str:
         """A convolution with bias, the normalisation after it folded in."""
         inputs, outputs = widths
         fan = inputs // window.groups
-        law = he_normal(fan * window.kernel**2, centre=centre, gain=gain)
+        law = law or he_normal(fan * window.kernel**2, gain=gain)
         shape = (outputs, fan, window.kernel, window.kernel)
         weight = self.parameter(self.weight_name.format(self.number), shape, law)
         bias = self.parameter(self.weight_name.format(self.number + 1), (outputs,), Normal(0.1))

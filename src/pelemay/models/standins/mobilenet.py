@@ -34,8 +34,9 @@ STAGES = (
 )
 _STEM, _LAST = 32, 1280
 
-# A depthwise filter of nine weights is not centred: it would pass nothing but edges.
-_DEPTHWISE = he_normal(9, centre=False)
+# The nine weights of a depthwise filter sum to 1: at 0 it would pass nothing but edges, and
+# at random sums each channel would carry a constant of its own, which drowns the input.
+_DEPTHWISE = Normal((2 / 9) ** 0.5, centre=9, mean=1 / 9)
 
 # The last normalisation of a block with a skip adds this fraction of the skip's scale.
 _BRANCH = 0.5
@@ -43,9 +44,7 @@ _BRANCH = 0.5
 Stages = Sequence[tuple[int, int, int, int]]
 
 
-def mobilenet_mxnet(
-    stages: Stages = STAGES, *, classes: int = 1000, size: int = 224
-) -> Blueprint:
+def mobilenet_mxnet(stages: Stages = STAGES, *, classes: int = 1000, size: int = 224) -> Blueprint:
     """``mobilenetv2-7``: input ``data`` [1, 3, size, size]; output [1, classes].
 
     Parameters
@@ -66,7 +65,7 @@ def mobilenet_mxnet(
     x = b.relu(scope, b.norm(scope, x, _LAST, variance=2.0))
     x = b.node("GlobalAveragePool", [x], f"{b.label(scope, 'pool')}_fwd")
     weight = b.parameter(
-        "mobilenetv20_output_pred_weight", (classes, _LAST, 1, 1), he_normal(_LAST, gain=4.0)
+        "mobilenetv20_output_pred_weight", (classes, _LAST, 1, 1), he_normal(_LAST, gain=3.0)
     )
     x = b.node("Conv", [x, weight], "mobilenetv20_output_pred_fwd", **Window(1).attributes())
     b.flatten("output_", x, (1, classes))
@@ -97,9 +96,7 @@ def _mxnet_block(
     return b.node("Add", [y, x], b.label(scope, "elemwise_add")) if skip else y
 
 
-def mobilenet_torch(
-    stages: Stages = STAGES, *, classes: int = 1000, size: int = 224
-) -> Blueprint:
+def mobilenet_torch(stages: Stages = STAGES, *, classes: int = 1000, size: int = 224) -> Blueprint:
     """``mobilenetv2-12``: input ``input`` [batch_size, 3, size, size]; output ``output``.
 
     Parameters
@@ -112,7 +109,8 @@ def mobilenet_torch(
     b = TorchGraph(opset=12, ir_version=6, weight_name="{}", first=475)
     bounds = [b.scalar("relu6.min", 0.0), b.scalar("relu6.max", 6.0)]
     x = b.input("input", ("batch_size", 3, size, size))
-    x = b.conv(x, (3, _STEM), Window(3, 2, 1), gain=0.5**0.5, centre=False)
+    stem = he_normal(27, centre=False, gain=0.5**0.5)
+    x = b.conv(x, (3, _STEM), Window(3, 2, 1), law=stem)
     x = b.op("Clip", [x, *bounds])
     for widths, stride in _blocks(stages):
         x = _torch_block(b, x, widths, stride, bounds)
@@ -131,7 +129,7 @@ def _torch_block(
     if middle != inputs:
         y = b.op("Clip", [b.conv(y, (inputs, middle), Window(1), gain=0.5**0.5), *bounds])
     window = Window(3, stride, 1, groups=middle)
-    y = b.op("Clip", [b.conv(y, (middle, middle), window, gain=1.0, centre=False), *bounds])
+    y = b.op("Clip", [b.conv(y, (middle, middle), window, law=_DEPTHWISE), *bounds])
     gain = FOLDED_GAIN * (_BRANCH if skip else 1.0)
     y = b.conv(y, (middle, outputs), Window(1), gain=gain)
     return b.op("Add", [x, y]) if skip else y
@@ -143,7 +141,7 @@ def _torch_head(b: TorchGraph, x: str, classes: int) -> None:
     batch = b.op("Gather", [b.op("Shape", [x]), index], axis=0)
     parts = [b.op("Unsqueeze", [batch], axes=[0]), b.integers("reshape.rest", (-1,))]
     x = b.op("Reshape", [x, b.op("Concat", parts, axis=0)])
-    weight = b.parameter("classifier.1.weight", (classes, _LAST), he_normal(_LAST, gain=4.0))
+    weight = b.parameter("classifier.1.weight", (classes, _LAST), he_normal(_LAST, gain=3.0))
     bias = b.parameter("classifier.1.bias", (classes,), Normal(0.01))
     x = b.node("Gemm", [x, weight, bias], "output", alpha=1.0, beta=1.0, transB=1)
     b.output(x, ("batch_size", classes))

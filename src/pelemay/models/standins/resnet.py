@@ -150,7 +150,9 @@ def resnet18_fastai(
     features = 16 * width
     norms = _norm_parameters(b, "1.2", features), _norm_parameters(b, "1.6", hidden)
     x = b.input("actual_input_1", (batch, 3, size, size))
-    x = b.op("Relu", [b.conv(x, (3, width), _STEM, gain=0.5**0.5, centre=False)])
+    x = b.op(
+        "Relu", [b.conv(x, (3, width), _STEM, law=he_normal(147, centre=False, gain=0.5**0.5))]
+    )
     x = b.op("MaxPool", [x], ceil_mode=0, kernel_shape=[3, 3], pads=[1] * 4, strides=[2, 2])
     channels = width
     for stage in range(4):

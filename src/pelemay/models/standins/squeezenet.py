@@ -60,7 +60,8 @@ def squeezenet1_1(
         else:
             x, channels = _fire(b, x, channels, *fire), 2 * fire[1]
     x = b.node("Dropout", [x], f"{b.label('', 'dropout')}_fwd", ratio=0.5)
-    x = _rectified(b, x, (channels, classes), Window())
+    # Averaging over all places shrinks what differs between classes; the gain makes up for it.
+    x = _rectified(b, x, (channels, classes), Window(), gain=8 * FOLDED_GAIN)
     kernel = [extent, extent]
     pool = f"{b.label('', 'pool')}_fwd"
     x = b.node("AveragePool", [x], pool, kernel_shape=kernel, pads=[0] * 4, strides=kernel)
@@ -75,8 +76,10 @@ def _fire(b: MxnetGraph, x: str, inputs: int, squeezed: int, expanded: int) -> s
     return b.node("Concat", [left, right], b.label("", "concat"), axis=1)
 
 
-def _rectified(b: MxnetGraph, x: str, widths: tuple[int, int], window: Window) -> str:
-    law = he_normal(widths[0] * window.kernel**2, gain=FOLDED_GAIN)
+def _rectified(
+    b: MxnetGraph, x: str, widths: tuple[int, int], window: Window, *, gain: float = FOLDED_GAIN
+) -> str:
+    law = he_normal(widths[0] * window.kernel**2, gain=gain)
     return b.relu("", b.conv("", x, widths, window, bias=True, law=law))
 
 

@@ -172,9 +172,7 @@ def _draw(parameter: Parameter, seed: int) -> Iterator[bytes]:
         yield _values(parameter, rng, min(step, parameter.count - start)).tobytes()
 
 
-def _values(
-    parameter: Parameter, rng: np.random.Generator, count: int
-) -> npt.NDArray[np.float32]:
+def _values(parameter: Parameter, rng: np.random.Generator, count: int) -> npt.NDArray[np.float32]:
     law = parameter.law
     if isinstance(law, Uniform):
         values = rng.random(count, np.float32)
@@ -186,7 +184,7 @@ def _values(
         values *= np.float32(law.std)
         if law.centre:
             groups = values.reshape(-1, law.centre)
-            groups -= groups.mean(axis=1, keepdims=True)
+            groups -= groups.mean(axis=1, keepdims=True) - np.float32(law.mean)
     return values.astype("<f4", copy=False)
 
 
