@@ -89,13 +89,14 @@ class Server:
 
 @pytest.fixture
 def server() -> Iterator[Server]:
-    handler = type("Recorded", (_Handler,), {"hits": []})
+    hits: list[str] = []
+    handler = type("Recorded", (_Handler,), {"hits": hits})
     _STALLED.clear()
     with _QuietServer(("127.0.0.1", 0), handler) as http:
-        thread = threading.Thread(target=http.serve_forever, daemon=True)
+        thread = threading.Thread(target=http.serve_forever, args=(0.01,), daemon=True)
         thread.start()
         try:
-            yield Server(f"http://127.0.0.1:{http.server_address[1]}", _PAYLOAD, handler.hits)
+            yield Server(f"http://127.0.0.1:{http.server_address[1]}", _PAYLOAD, hits)
         finally:
             _STALLED.set()
             http.shutdown()

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -154,7 +155,7 @@ def wait_until(condition: object, seconds: float = 20) -> None:
 
 def test_the_part_of_a_running_process_stays(target: Path) -> None:
     target.parent.mkdir()
-    other = target.with_name(f".{target.name}.{os.getppid()}.0.part")
+    other = target.with_name(f".{target.name}.{platform.node()}.{os.getppid()}.0.part")
     other.write_bytes(b"half")
     with cache.replacing(target) as part:
         part.write_bytes(b"whole")

@@ -61,6 +61,22 @@ def import_packages(backend: Any) -> None:
             ) from error
 
 
+def safetensors(framework: str) -> Any:
+    """safetensors' own module for a framework, such as ``"numpy"`` or ``"torch"``.
+
+    Raises
+    ------
+    BackendUnavailableError
+        If safetensors is not installed.
+    """
+    if not _is_there("safetensors"):
+        raise BackendUnavailableError(
+            "package 'safetensors' is not installed, which serializes the parameters",
+            hint="pip install 'pelemay[bench]'",
+        )
+    return importlib.import_module(f"safetensors.{framework}")
+
+
 def _is_there(name: str) -> bool:
     if name in sys.modules:
         return sys.modules[name] is not None

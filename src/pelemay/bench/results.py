@@ -73,7 +73,6 @@ class Fit:
 
     limit_bytes: int
     latency_ns: float
-    free_latency_ns: float
     charged_bytes: int | None
     method: str
 

@@ -140,7 +140,10 @@ def check(spec: Spec, _channel: Channel, backend: Any) -> Answer:
     backend.import_runtime()
     case = _case(spec, backend)
     parts = {"outputs": _save_outputs, "parameters": _digest_parameters}
-    return {part: _attempt(parts[part], case, spec) for part in spec["parts"]}
+    answer = {part: _attempt(parts[part], case, spec) for part in spec["parts"]}
+    if "parameters" in answer:
+        answer["parameters"]["keeps_names"] = getattr(backend, "keeps_names", True)
+    return answer
 
 
 def _attempt(part: Callable[[Case, Spec], Any], case: Case, spec: Spec) -> Answer:

@@ -6,7 +6,6 @@ import argparse
 import os
 import platform
 import sys
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +112,8 @@ def _read(path: str | Path) -> str:
 
 
 def _version(name: str) -> str | None:
+    from importlib.metadata import PackageNotFoundError, version
+
     try:
         return version(name)
     except PackageNotFoundError:
@@ -120,9 +121,9 @@ def _version(name: str) -> str | None:
 
 
 def _cache() -> dict[str, Any]:
-    from pelemay import models
+    from pelemay.models import cache
 
-    folder = models.cache_folder()
+    folder = cache.folder()
     files = [f for f in folder.rglob("*") if f.is_file()] if folder.is_dir() else []
     return {
         "folder": str(folder),

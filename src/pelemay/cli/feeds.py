@@ -53,16 +53,11 @@ def gather(
 
 
 def _from_image(picture: str, name: str, kind: Any) -> Array:
-    from pelemay.models.images import load_image
+    from pelemay.models.images import load_image_for
 
-    sizes = kind.shape if isinstance(kind, TensorType) else None
-    if sizes is None or len(sizes) != 4:
+    if not isinstance(kind, TensorType) or kind.shape is None or len(kind.shape) != 4:
         raise InputError(f"input '{name}' ({kind}) does not take a picture", where=picture)
-    channels_last = sizes[3] in (1, 3) and sizes[1] not in (1, 3)
-    height, width = sizes[1:3] if channels_last else sizes[2:4]
-    side = height if isinstance(height, int) and height == width else 224
-    array = load_image(picture, size=side, layout="NHWC" if channels_last else "NCHW")
-    return array.astype(kind.dtype.numpy)
+    return load_image_for(picture, kind.shape).astype(kind.dtype.numpy)
 
 
 def _from_file(text: str, names: Sequence[str], taken: Mapping[str, Array]) -> dict[str, Array]:

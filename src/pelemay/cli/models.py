@@ -57,7 +57,7 @@ def _list(args: argparse.Namespace) -> int:
         print_json([_row(entry) for entry in entries])
         return 0
     rows = [
-        (e.name, size(e.size), e.encoding, e.task, "yes" if models.path(e.name) else "")
+        (e.name, size(e.size_bytes), e.encoding, e.task, "yes" if models.path(e.name) else "")
         for e in entries
     ]
     console().print(table("name", "size", "encoding", "what it is", "here", rows=rows, right=[1]))

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import os
-import tempfile
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pelemay.cli.output import add_json_flag, console, print_json, table
 from pelemay.cli.sources import resolve
 from pelemay.errors import InputError
+
+if TYPE_CHECKING:
+    from pelemay.backends import Backend, OperationEntry
 
 HELP = "Run a model once, on a picture or on arrays."
 EXAMPLES = """\
@@ -53,52 +54,57 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the model and show its outputs."""
-    import numpy as np
+    from dataclasses import asdict
 
-    from pelemay import pipeline
+    from pelemay.cli import answers
+
+    _check_options(args)
+    backend, entries = _backend(args)
+    ran = _run_once(args, backend)
+    if args.output:
+        answers.write(Path(args.output), ran.outputs)
+    classes = answers.classes(ran.outputs, args.top) if args.images else None
+    if args.json:
+        operations = [asdict(entry) for entry in entries]
+        print_json({**ran.summary, **answers.plain(ran.outputs, classes), "operations": operations})
+        return 0
+    if args.log_ops:
+        _show_operations(entries)
+    answers.show(ran.outputs, classes, values=not args.output)
+    times = "{backend}: prepared in {prepare_ms:.0f} ms, ran in {run_ms:.1f} ms"
+    console(stderr=True).print(times.format(**ran.summary))
+    return 0
+
+
+class _Ran(NamedTuple):
+    """What came out of a run, and what it was."""
+
+    outputs: dict[str, Any]
+    summary: dict[str, Any]
+
+
+def _run_once(args: argparse.Namespace, backend: Backend) -> _Ran:
     from pelemay.cli import feeds
     from pelemay.session import InferenceSession
 
-    _check_options(args)
-    backend, records = _backend(args)
     path = resolve(args.model)
-    with console(stderr=True).status(f"preparing {path.name}"):
+    with console(stderr=True).status(f"preparing {path.name}") as status:
         begin = time.perf_counter()
-        session = InferenceSession(
-            path, backend=backend or pipeline.DEFAULT_BACKEND, threads=args.threads
-        )
+        session = InferenceSession(path, backend=backend, threads=args.threads)
         prepared = time.perf_counter()
-    values = feeds.gather(session.model, args.images, args.input, args.random)
-    with console(stderr=True).status(f"running {path.name}"):
+        values = feeds.gather(session.model, args.images, args.input, args.random)
+        status.update(f"running {path.name}")
         started = time.perf_counter()
-        names = [arg.name for arg in session.get_outputs()]
-        outputs = dict(zip(names, session.run(None, values), strict=True))
+        results = session.run(None, values)
         ended = time.perf_counter()
-    times = {"prepare_ms": (prepared - begin) * 1e3, "run_ms": (ended - started) * 1e3}
-    if args.output:
-        write_arrays(Path(args.output), outputs)
-    classes = _classes(outputs, args.top) if args.images else None
-    if args.json:
-        plain = {k: np.asarray(v).tolist() for k, v in outputs.items()} if not classes else None
-        print_json(
-            {
-                "model": str(path),
-                "backend": session.backend,
-                **times,
-                "classes": classes,
-                "outputs": plain,
-                "operations": records,
-            }
-        )
-        return 0
-    if args.log_ops:
-        _show_operations(records)
-    _show(outputs, classes, wrote=bool(args.output))
-    console(stderr=True).print(
-        f"{session.backend}: prepared in {times['prepare_ms']:.0f} ms, "
-        f"ran in {times['run_ms']:.1f} ms"
-    )
-    return 0
+    names = [arg.name for arg in session.get_outputs()]
+    summary = {
+        "model": str(path),
+        "backend": session.backend,
+        "prepare_ms": (prepared - begin) * 1e3,
+        "run_ms": (ended - started) * 1e3,
+    }
+    return _Ran(dict(zip(names, results, strict=True)), summary)
 
 
 def _check_options(args: argparse.Namespace) -> None:
@@ -108,68 +114,18 @@ def _check_options(args: argparse.Namespace) -> None:
         raise InputError(f"--output {args.output}: the name must end in .npy or .npz")
 
 
-def write_arrays(path: Path, arrays: dict[str, Any]) -> None:
-    """Write outputs to a ``.npy`` or ``.npz`` file, whole or not at all.
-
-    Raises
-    ------
-    InputError
-        If the folder cannot be written, or several outputs go to one ``.npy`` file.
-    """
-    import numpy as np
-
-    if path.suffix == ".npy" and len(arrays) != 1:
-        raise InputError(f"the model has {len(arrays)} outputs", where=str(path), hint="use .npz")
-    try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                if path.suffix == ".npy":
-                    np.save(file, next(iter(arrays.values())), allow_pickle=False)
-                else:
-                    np.savez(file, allow_pickle=False, **arrays)
-            Path(temporary).replace(path)
-        finally:
-            Path(temporary).unlink(missing_ok=True)
-    except OSError as error:
-        raise InputError(f"cannot be written: {error.strerror}", where=str(path)) from error
-
-
-def _classes(outputs: dict[str, Any], count: int) -> list[dict[str, Any]] | None:
-    """The likeliest classes, where the model has one output of 1000 numbers."""
-    from pelemay.models.images import top_classes
-
-    (first, *others) = outputs.values()
-    if others or getattr(first, "size", 0) != 1000:
-        return None
-    return [
-        {"index": i, "name": name, "probability": p}
-        for i, name, p in top_classes(first.reshape(-1), count)
-    ]
-
-
-def _show(outputs: dict[str, Any], classes: list[dict[str, Any]] | None, *, wrote: bool) -> None:
-    out = console()
-    if classes:
-        rows = [(f"{c['probability']:.1%}", c["name"], str(c["index"])) for c in classes]
-        out.print(table("", "class", "index", rows=rows, right=[0, 2]))
-        return
-    for name, value in outputs.items():
-        if not hasattr(value, "shape"):
-            out.print(f"{name}: {value}")
-            continue
-        out.print(f"{name}: {value.dtype}{list(value.shape)}", markup=False)
-        if not wrote:
-            out.print(str(value), markup=False)
-
-
-def _show_operations(records: list[dict[str, Any]]) -> None:
+def _show_operations(entries: list[OperationEntry]) -> None:
     rows = [
-        (r["operation"], r["name"], r["shapes"], f"{r['time_ns'] / 1e6:.2f}", f"{r['bytes']:,}")
-        for r in records
+        (e.operation, e.name, ", ".join(e.outputs), f"{e.time_ns / 1e6:.2f}", f"{e.output_bytes:,}")
+        for e in entries
     ]
     console().print(table("operation", "node", "outputs", "ms", "bytes", rows=rows, right=[3, 4]))
 
 
-def _backend(args: argparse.Namespace) -> tuple[Any, list[dict[str, Any]]]:
-    raise NotImplementedError
+def _backend(args: argparse.Namespace) -> tuple[Any, list[OperationEntry]]:
+    """The backend to run on, and the list that its operations are logged to."""
+    from pelemay import backends, pipeline
+
+    backend = backends.get(args.backend or pipeline.DEFAULT_BACKEND)
+    entries: list[OperationEntry] = []
+    return (backends.logged(backend, entries.append) if args.log_ops else backend), entries

@@ -6,10 +6,15 @@ In: a path, or a name of ``pelemay models list``. Out: the path of a file.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pelemay.cli.output import console
 from pelemay.errors import ModelError, PelemayError
+
+if TYPE_CHECKING:
+    from pelemay.models import ModelFile
+
+StandIn = Literal["auto", "never", "always"]
 
 
 def resolve(text: str) -> Path:
@@ -20,19 +25,25 @@ def resolve(text: str) -> Path:
     ModelError
         If there is no such file, and no such network in the catalogue.
     """
+    found = model_file(text)
+    return found if isinstance(found, Path) else found.path
+
+
+def model_file(text: str, stand_in: StandIn = "auto") -> Path | ModelFile:
+    """A path as it is, or a network of the catalogue, which knows whether it is a stand-in."""
     path = Path(text)
     if path.exists():
         return path
     from pelemay import models
 
     try:
-        models.find(path.name if path.parent == Path() else text)
+        models.find(text)
     except PelemayError as error:
         raise ModelError("there is no such file", where=text, hint=str(error)) from error
-    return fetch(path.name).path
+    return fetch(text, stand_in)
 
 
-def fetch(name: str, stand_in: str = "auto") -> Any:
+def fetch(name: str, stand_in: StandIn = "auto") -> ModelFile:
     """A network of the catalogue, with a progress bar on stderr while it is fetched or built."""
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 

@@ -13,7 +13,7 @@ gives, its graph, and its parameters, which stay where they are stored.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -26,6 +26,7 @@ from pelemay.importers.faults import model_errors
 from pelemay.importers.parameters import Parameters, TensorTable, parameters_of
 from pelemay.importers.scan import scan_model
 from pelemay.importers.source import Source
+from pelemay.importers.structure import check_structure
 
 if TYPE_CHECKING:
     import onnx
@@ -219,7 +220,7 @@ def from_proto(proto: onnx.ModelProto | bytes, folder: str | Path | None = None)
 def _model(source: Source, folder: Path | None) -> Model:
     from pelemay.importers.convert import type_of
 
-    with source.scanning() as reader:
+    with source.reading() as reader:
         scan = scan_model(reader)
     proto = _parsed(scan.stripped)
     table = TensorTable(source, scan, ExternalFiles(folder))
@@ -228,8 +229,7 @@ def _model(source: Source, folder: Path | None) -> Model:
         tuple(ValueInfo(value.name, type_of(value.type)) for value in listed)
         for listed in (proto.graph.input, proto.graph.output)
     ]
-    for kind, listed in zip(("inputs", "outputs"), values, strict=True):
-        _check_unique([value.name for value in listed], kind)
+    check_structure(proto.graph)
     inputs = tuple(value for value in values[0] if value.name not in parameters)
     return Model(source.path, proto, parameters, Metadata.of(proto), inputs, values[1], table)
 
@@ -268,16 +268,6 @@ def _refuse_wrong_kinds(message: Message) -> None:
         if description.message_type is not None:
             for inner in value if description.is_repeated else (value,):
                 _refuse_wrong_kinds(inner)
-
-
-def _check_unique(names: Iterable[str], kind: str) -> None:
-    seen: set[str] = set()
-    for name in names:
-        if not name:
-            raise ModelError(f"one of the {kind} has no name")
-        if name in seen:
-            raise ModelError(f"two {kind} have the name '{name}'")
-        seen.add(name)
 
 
 def _inferred(proto: onnx.ModelProto) -> onnx.ModelProto:

@@ -137,6 +137,14 @@ class Parameters(Mapping[str, Array]):
         """The parameter without reading it: its type, shape and size."""
         return self._constants[name]
 
+    def windows(self, name: str) -> Iterator[Array]:
+        """The elements of a parameter in order and flat, in pieces that need little memory."""
+        constant = self._constants[name]
+        if isinstance(constant, StoredTensor):
+            yield from constant.windows()
+        else:
+            yield self[name].reshape(-1)
+
     def placement(self, name: str) -> Placement:
         """Where and how a parameter is stored."""
         constant = self._constants[name]
@@ -151,20 +159,11 @@ def parameters_of(graph: GraphProto, table: TensorTable, source: Source) -> Para
     Raises
     ------
     ModelError
-        If a name is missing or given twice, or a tensor contradicts itself.
+        If a tensor contradicts itself.
     """
     constants: dict[str, Constant] = {}
     for tensor in graph.initializer:
-        _check_name(tensor.name, constants)
         constants[tensor.name] = table.constant_of(tensor)
     for sparse in graph.sparse_initializer:
-        _check_name(sparse.values.name, constants)
         constants[sparse.values.name] = dense_of_sparse(sparse, table.constant_of)
     return Parameters(constants, source)
-
-
-def _check_name(name: str, known: Mapping[str, Constant]) -> None:
-    if not name:
-        raise ModelError("an initializer has no name", where=f"initializer {len(known)}")
-    if name in known:
-        raise ModelError(f"two initializers have the name '{name}'")

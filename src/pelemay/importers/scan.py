@@ -26,7 +26,7 @@ from typing import NamedTuple
 from pelemay.errors import ModelError
 from pelemay.importers.wire import BYTES, FIXED32, FIXED64, VARINT, Field, Reader, fields
 
-INLINE_BYTES = 1024
+INLINE_BYTES = 512
 MAX_STRIPPED_BYTES = 256 << 20
 MAX_SEGMENTS = 4096
 MAX_DEPTH = 100
@@ -268,6 +268,8 @@ def _message(number: int, content: bytes) -> bytes:
 
 
 def _varint(value: int) -> bytes:
+    if value <= 0x7F:
+        return bytes((value,))
     out = bytearray()
     while value > 0x7F:
         out.append(value & 0x7F | 0x80)

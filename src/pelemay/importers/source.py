@@ -77,37 +77,28 @@ class Source:
 
     @cached_property
     def sha256(self) -> str:
-        """SHA-256 of all bytes, in hexadecimal; reads them, and keeps no page of them."""
+        """SHA-256 of all bytes, in hexadecimal; reads them by small pieces."""
         found = hashlib.sha256()
-        whole = memoryview(self.buffer)
-        for start in range(0, self.size, HASH_BYTES):
-            found.update(whole[start : start + HASH_BYTES])
-            if isinstance(self.buffer, mmap.mmap):
-                drop_pages(self.buffer)
+        with self.reading() as reader:
+            for start in range(0, self.size, HASH_BYTES):
+                found.update(reader.take(start, min(start + HASH_BYTES, self.size)))
         return found.hexdigest()
 
     @contextmanager
-    def scanning(self) -> Iterator[Reader]:
+    def reading(self) -> Iterator[Reader]:
         """A reader that copies small pieces out of the source and maps no page of it.
 
-        The kernel maps pages around each one that is touched, 64 KiB at a time, and would so
+        The kernel maps more than the page that is touched, up to 2 MiB around it, and would so
         map most of a model that is only scanned; hence it reads through a descriptor.
         """
         if self.status is None or self.path is None or not hasattr(os, "pread"):
             yield Reader(self.size, lambda start, stop: self.buffer[start:stop])
             return
         with self.path.open("rb", buffering=0) as file:
-            if not os.path.samestat(os.fstat(file.fileno()), self.status):
-                raise ModelError("the file was replaced while it was opened")
-            yield Reader(
-                self.size, lambda start, stop: os.pread(file.fileno(), stop - start, start)
-            )
-
-
-def drop_pages(mapping: mmap.mmap) -> None:
-    """Let go of the pages of a read-only file mapping; reading them again brings them back."""
-    if hasattr(mapping, "madvise") and memoryview(mapping).readonly:
-        mapping.madvise(mmap.MADV_DONTNEED)
+            number = file.fileno()
+            if not os.path.samestat(os.fstat(number), self.status):
+                raise ModelError("the file was replaced after it was opened")
+            yield Reader(self.size, lambda start, stop: os.pread(number, stop - start, start))
 
 
 def _mapping(descriptor: int, path: Path) -> tuple[mmap.mmap, os.stat_result]:

@@ -15,6 +15,8 @@ array([1, 2], dtype=int16)
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,6 +32,8 @@ from pelemay.importers.source import Source
 from pelemay.importers.wire import U8, Reader, fields, varint_windows
 
 Array = npt.NDArray[Any]
+
+PIECE_BYTES = 1 << 18
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,13 +102,59 @@ class StoredTensor:
         ModelError
             If numbers of variable length are cut off, or not as many as the shape says.
         """
-        try:
-            flat = self._flat()
-        except ModelError as error:
-            raise error.at(f"tensor '{self.name}'") from error
-        shaped = flat.reshape(self.shape)
+        with self._named():
+            shaped = self._flat().reshape(self.shape)
         shaped.flags.writeable = False
         return shaped
+
+    def windows(self) -> Iterator[Array]:
+        """The elements in order and flat, in pieces that are copied and need little memory.
+
+        Elements below one byte, strings, and complex ones that are not packed come at once.
+
+        Raises
+        ------
+        ModelError
+            As :meth:`array`.
+        """
+        with self._named(), self.source.reading() as reader:
+            if self._is_variable and self.dtype.bits >= 8:
+                words = self._words(lambda a, b: np.frombuffer(reader.take(a, b), np.uint8))
+                yield from (piece.view(self.dtype.numpy) for piece in words)
+            elif self._is_in_place and not self.segments[0].tag_bytes:
+                yield from self._packed_windows(reader)
+            elif self._is_in_place:
+                yield from self._spread_windows(reader)
+            else:
+                yield self.array().reshape(-1)
+
+    def _packed_windows(self, reader: Reader) -> Iterator[Array]:
+        offset, nbytes = self.segments[0].offset, self.segments[0].nbytes
+        for start in range(offset, offset + nbytes, PIECE_BYTES):
+            piece = reader.take(start, min(start + PIECE_BYTES, offset + nbytes))
+            yield np.frombuffer(piece, _little_endian(self.dtype))
+
+    def _spread_windows(self, reader: Reader) -> Iterator[Array]:
+        segment = self.segments[0]
+        stride = segment.nbytes // segment.elements
+        step, stop = PIECE_BYTES // stride * stride, segment.offset + segment.nbytes
+        for start in range(segment.offset, stop, step):
+            piece = reader.take(start, min(start + step, stop))
+            shape = (len(piece) // stride,)
+            dtype = _little_endian(self.dtype)
+            yield np.ndarray(shape, dtype, piece, segment.tag_bytes, (stride,))
+
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        try:
+            yield
+        except ModelError as error:
+            raise error.at(f"tensor '{self.name}'") from error
+
+    @property
+    def _is_variable(self) -> bool:
+        variable = (scan.INT32_DATA, scan.INT64_DATA, scan.UINT64_DATA)
+        return bool(self.segments) and self.segments[0].field in variable
 
     def _flat(self) -> Array:
         if not self.segments:
@@ -116,11 +166,11 @@ class StoredTensor:
             return self._strings()
         if field in (scan.FLOAT_DATA, scan.DOUBLE_DATA):
             return self._fixed()
-        return self._varints()
+        return self._decoded()
 
     def _raw(self, segment: Segment) -> Array:
         if self.dtype.bits < 8:
-            return self._unpacked(self._bytes(segment))
+            return self._unpacked(self._view(segment.offset, segment.offset + segment.nbytes))
         count = math.prod(self.shape)
         return np.ndarray((count,), _little_endian(self.dtype), self.source.buffer, segment.offset)
 
@@ -136,35 +186,40 @@ class StoredTensor:
         offset, stride = segment.offset + segment.tag_bytes, segment.tag_bytes + dtype.itemsize
         return np.ndarray((segment.elements,), dtype, self.source.buffer, offset, (stride,))
 
-    def _varints(self) -> Array:
-        entries = entries_of(self.dtype, math.prod(self.shape))
+    def _decoded(self) -> Array:
         wide = self.dtype.bits >= 8
-        bits = np.dtype(f"u{self.dtype.numpy.itemsize}") if wide else np.dtype(np.uint8)
-        out = np.empty(entries, bits)
+        numbers = np.empty(entries_of(self.dtype, math.prod(self.shape)), self._word)
         filled = 0
+        for words in self._words(self._view):
+            numbers[filled : filled + words.size] = words
+            filled += words.size
+        return numbers.view(self.dtype.numpy) if wide else self._unpacked(numbers)
+
+    @property
+    def _word(self) -> np.dtype[Any]:
+        """What one number of a field of variable length is cut to."""
+        return np.dtype(f"u{self.dtype.numpy.itemsize}")
+
+    def _words(self, take: Callable[[int, int], U8]) -> Iterator[Array]:
+        """The numbers of fields of variable length, by windows."""
+        left = entries_of(self.dtype, math.prod(self.shape))
         for segment in self.segments:
-            filled = self._decode(segment, out, filled)
-        if filled != entries:
-            raise ModelError(f"{self.encoding} has {filled} numbers, and {entries} are needed")
-        if not wide:
-            return self._unpacked(out)
-        return out != 0 if self.dtype is DType.BOOL else out.view(self.dtype.numpy)
+            seen = 0
+            stop = segment.offset + segment.nbytes
+            for window in varint_windows(take, segment.offset, stop):
+                # In an unpacked field, tags and numbers take turns.
+                numbers = window[(seen + 1) % 2 :: 2] if segment.tag_bytes else window
+                seen += window.size
+                left -= numbers.size
+                if left < 0:
+                    raise ModelError(f"{self.encoding} has more numbers than its dims need")
+                words = numbers != 0 if self.dtype is DType.BOOL else numbers
+                yield words.astype(self._word)
+        if left:
+            raise ModelError(f"{self.encoding} has {left} numbers less than its dims need")
 
-    def _decode(self, segment: Segment, out: Array, filled: int) -> int:
-        """Write a segment's numbers into ``out`` from ``filled`` on; where the next one goes."""
-        seen = 0
-        for window in varint_windows(self._bytes(segment)):
-            # In an unpacked field, tags and numbers take turns.
-            numbers = window[(seen + 1) % 2 :: 2] if segment.tag_bytes else window
-            seen += window.size
-            if filled + numbers.size > out.size:
-                raise ModelError(f"{self.encoding} has more than the {out.size} numbers needed")
-            out[filled : filled + numbers.size] = numbers.astype(out.dtype)
-            filled += numbers.size
-        return filled
-
-    def _bytes(self, segment: Segment) -> U8:
-        return np.frombuffer(self.source.buffer, np.uint8, segment.nbytes, segment.offset)
+    def _view(self, start: int, stop: int) -> U8:
+        return np.frombuffer(self.source.buffer, np.uint8, stop - start, start)
 
     def _unpacked(self, packed: U8) -> Array:
         count = math.prod(self.shape)

@@ -14,7 +14,7 @@ Source: https://protobuf.dev/programming-guides/encoding
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -22,13 +22,14 @@ import numpy.typing as npt
 from pelemay.errors import ModelError
 
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
+WIRES = (VARINT, FIXED64, BYTES, FIXED32)
 WIDTHS = {FIXED64: 8, FIXED32: 4}
 
 LONGEST_VARINT = 10
 LONGEST_FIELD = 5 + LONGEST_VARINT
 WINDOW_BYTES = 8192
 RUN_BYTES = 1 << 18
-DECODE_BYTES = 1 << 15
+DECODE_BYTES = 1 << 13
 RUN_AFTER = 16
 MAX_FIELDS = 1 << 22
 
@@ -85,8 +86,6 @@ class Reader:
         if index < 0 or index + LONGEST_VARINT > len(self._held):
             self._hold(at)
             index = 0
-        if at < end and (first := self._held[index]) < 0x80:
-            return first, at + 1
         value = shift = 0
         for byte in self._held[index : index + min(LONGEST_VARINT, end - at)]:
             value |= (byte & 0x7F) << shift
@@ -96,6 +95,21 @@ class Reader:
         if end - at >= LONGEST_VARINT:
             raise ModelError("a varint is longer than 10 bytes", where=f"byte {at}")
         raise ModelError("the message ends inside a number", where=f"byte {at}")
+
+    def head(self, at: int, end: int) -> tuple[int, int, int]:
+        """Tag, body and stop of the field at ``at``; ``stop`` may lie behind ``end``."""
+        index = at - self._base
+        if 0 <= index < len(self._held) and at < end and (tag := self._held[index]) < 0x80:
+            body = at + 1
+        else:
+            tag, body = self.varint(at, end)
+        wire = tag & 7
+        if wire == BYTES:
+            length, body = self.varint(body, end)
+            return tag, body, body + length
+        if wire == VARINT:
+            return tag, body, self.varint(body, end)[1]
+        return tag, body, body + WIDTHS.get(wire, 0)
 
     def _hold(self, start: int) -> None:
         self._base = start
@@ -122,34 +136,27 @@ def fields(reader: Reader, start: int, end: int) -> Iterator[Field]:
     """
     at, last, before = start, -1, 0
     while at < end:
-        tag, body = reader.varint(at, end)
-        number, wire = tag >> 3, tag & 7
-        if wire == BYTES:
-            length, body = reader.varint(body, end)
-            stop = body + length
-        elif wire == VARINT:
-            stop = reader.varint(body, end)[1]
-        else:
-            stop = body + WIDTHS.get(wire, 0)
-        _check_field(reader, tag, at, stop, end)
+        tag, body, stop = reader.head(at, end)
+        reader.fields_left -= 1
+        if stop > end or tag & 7 not in WIRES or not 8 <= tag < 1 << 32 or reader.fields_left < 0:
+            raise _wrong(tag, at, stop, end)
         before = before + 1 if tag == last else 0
         last, repeats = tag, 1
-        if before >= RUN_AFTER and wire != BYTES:
+        if before >= RUN_AFTER and tag & 7 != BYTES:
             stop, repeats = _run(reader, at, body, stop, end)
-        yield Field(number, wire, at, body, stop, repeats)
+        yield Field(tag >> 3, tag & 7, at, body, stop, repeats)
         at = stop
 
 
-def _check_field(reader: Reader, tag: int, at: int, stop: int, end: int) -> None:
-    reader.fields_left -= 1
+def _wrong(tag: int, at: int, stop: int, end: int) -> ModelError:
+    where = f"byte {at}"
+    if tag & 7 not in WIRES or not 8 <= tag < 1 << 32:
+        what = f"field {tag >> 3} with wire type {tag & 7} is not one that ONNX has"
+        return ModelError(what, where=where, hint="the file is damaged, or not an ONNX model")
     if stop > end:
         what = f"field {tag >> 3} needs {stop - end} bytes more than its message has"
-        raise ModelError(what, where=f"byte {at}", hint="the file is truncated or damaged")
-    if tag & 7 not in (VARINT, FIXED64, BYTES, FIXED32) or not 8 <= tag < 1 << 32:
-        what = f"field {tag >> 3} with wire type {tag & 7} is not one that ONNX has"
-        raise ModelError(what, where=f"byte {at}", hint="the file is not an ONNX model")
-    if reader.fields_left < 0:
-        raise ModelError(f"the model has more than {MAX_FIELDS} scattered fields")
+        return ModelError(what, where=where, hint="the file is truncated or damaged")
+    return ModelError(f"the model has more than {MAX_FIELDS} scattered fields", where=where)
 
 
 def _run(reader: Reader, at: int, body: int, stop: int, end: int) -> tuple[int, int]:
@@ -189,22 +196,25 @@ def _varint_run(window: U8, tag: U8) -> tuple[int, int]:
     return fit, int(ends[2 * fit - 1]) + 1 if fit else 0
 
 
-def varint_windows(data: npt.NDArray[Any]) -> Iterator[U64]:
-    """Decode bytes that hold varints and nothing else, a window at a time.
+def varint_windows(take: Callable[[int, int], U8], start: int, end: int) -> Iterator[U64]:
+    """Decode the bytes from ``start`` to ``end``, which hold varints, a window at a time.
+
+    >>> data = np.array([0x96, 0x01, 0x05], np.uint8)
+    >>> [window.tolist() for window in varint_windows(lambda start, stop: data[start:stop], 0, 3)]
+    [[150, 5]]
 
     Raises
     ------
     ModelError
         If a varint is longer than 10 bytes, or the last one is cut off.
     """
-    at = 0
-    while at < data.size:
-        piece = data[at : at + DECODE_BYTES]
+    while start < end:
+        piece = take(start, min(start + DECODE_BYTES, end))
         ends = np.flatnonzero(piece < 0x80)
         if not ends.size:
             raise ModelError("a number is cut off, or longer than 10 bytes")
         yield _varints(piece, ends)
-        at += int(ends[-1]) + 1
+        start += int(ends[-1]) + 1
 
 
 def _varints(piece: U8, ends: npt.NDArray[np.intp]) -> U64:

@@ -223,14 +223,17 @@ def _build(entry: CatalogueEntry, place: Path, progress: Progress | None) -> str
     blueprint = standins.blueprint(entry.architecture, stand_in_for=entry.name)
     if progress is not None:
         progress.total = writer.size_bytes(blueprint)
-    with cache.replacing(place) as part:
-        digest = writer.write(
-            blueprint,
-            part,
-            seed=standins.SEED,
-            progress=None if progress is None else progress.update,
-        )
-    cache.record(place, digest)
+    told = None if progress is None else progress.update
+    try:
+        with cache.replacing(place) as part:
+            digest = writer.write(blueprint, part, seed=standins.SEED, progress=told)
+        cache.record(place, digest)
+    except OSError as error:
+        raise DownloadError(
+            f"the stand-in cannot be written ({error.strerror})",
+            where=str(place),
+            hint="Free some space, or set PELEMAY_CACHE to another folder.",
+        ) from error
     if progress is not None:
         progress.close()
     return digest

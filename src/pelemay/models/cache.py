@@ -13,9 +13,12 @@ import contextlib
 import hashlib
 import json
 import os
+import platform
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
+
+from pelemay.errors import DownloadError
 
 
 def folder() -> Path:
@@ -34,11 +37,11 @@ def replacing(path: Path) -> Iterator[Path]:
 
     The name is unique, so that two processes cannot write to the same file, and it begins
     with a dot and ends in ``.part``. When the block fails, the file is removed; what a killed
-    process left is removed by the next one that writes ``path``.
+    process left is removed by the next one on this machine that writes ``path``.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    _make_folder(path.parent)
     _sweep(path)
-    part = path.with_name(f".{path.name}.{os.getpid()}.{uuid4().hex}.part")
+    part = path.with_name(f"{_part_stem(path)}{os.getpid()}.{uuid4().hex}.part")
     try:
         yield part
         part.replace(path)
@@ -84,11 +87,29 @@ def _record_of(path: Path) -> Path:
     return path.with_name(path.name + ".json")
 
 
+def _make_folder(place: Path) -> None:
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DownloadError(
+            f"the cache folder cannot be made ({error.strerror})",
+            where=str(place),
+            hint="Set PELEMAY_CACHE to a folder that you may write to.",
+        ) from error
+
+
 def _sweep(path: Path) -> None:
-    for part in path.parent.glob(f".{path.name}.*.part"):
-        process = part.name.removeprefix(f".{path.name}.").split(".")[0]
-        if process.isdigit() and not _is_running(int(process)):
+    # A cache may be shared between machines: only this one's processes can be asked after.
+    stem = _part_stem(path)
+    for part in path.parent.iterdir():
+        process = part.name.removeprefix(stem).split(".")[0]
+        ours = part.name.startswith(stem) and part.name.endswith(".part")
+        if ours and process.isdigit() and not _is_running(int(process)):
             part.unlink(missing_ok=True)
+
+
+def _part_stem(path: Path) -> str:
+    return f".{path.name}.{platform.node()}."
 
 
 def _is_running(process: int) -> bool:

@@ -135,20 +135,23 @@ def _transfer(url: str, sink: _Sink, progress: Progress | None) -> None:
     import pooch
     import requests
 
+    responses: list[requests.Response] = []
     fetch = pooch.HTTPDownloader(
         progressbar=progress if progress is not None else False,
         chunk_size=_CHUNK_BYTES,
         timeout=_TIMEOUT_S,
+        # pooch leaves the connection of a failed download open.
+        hooks={"response": lambda response, **_: responses.append(response)},
     )
     try:
         fetch(url, sink, None)
     except requests.HTTPError as error:
         raise DownloadError(
-            f"the server answered {error.response.status_code}",
+            f"the server answered {responses[-1].status_code}",
             where=url,
             hint="The file may have moved; use the stand-in, or put the file in the cache folder.",
         ) from error
-    except (requests.ConnectTimeout, requests.ConnectionError) as error:
+    except (requests.Timeout, requests.ConnectionError) as error:
         raise _lost(url, sink, error) from error
     except (requests.RequestException, OSError) as error:
         raise DownloadError(
@@ -156,6 +159,9 @@ def _transfer(url: str, sink: _Sink, progress: Progress | None) -> None:
             where=url,
             hint="Try again; nothing was kept.",
         ) from error
+    finally:
+        for response in responses:
+            response.close()
 
 
 def _lost(url: str, sink: _Sink, error: Exception) -> DownloadError:

@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 Layout = Literal["NCHW", "NHWC"]
 
 # Mean and standard deviation of ImageNet's red, green and blue, on a scale of 0 to 1.
-_MEAN = (0.485, 0.456, 0.406)
-_STD = (0.229, 0.224, 0.225)
+_MEAN = np.array([0.485, 0.456, 0.406], np.float32)
+_STD = np.array([0.229, 0.224, 0.225], np.float32)
 
 # Before the crop, the shorter side is this much longer than the crop: 256 for 224.
 _MARGIN = 256 / 224
@@ -90,7 +90,7 @@ def load_image(
     height, width = (size, size) if isinstance(size, int) else size
     with _opened(Path(path)) as image:
         pixels = np.asarray(_cropped(_upright(image), height, width), np.float32)
-    pixels = (pixels / 255 - np.float32(_MEAN)) / np.float32(_STD)
+    pixels = (pixels / np.float32(255) - _MEAN) / _STD
     if layout == "NCHW":
         pixels = pixels.transpose(2, 0, 1)
     return np.repeat(pixels[None], batch, axis=0)
@@ -168,7 +168,7 @@ def top_classes(
     [(1, 'class 1', 0.7), (2, 'class 2', 0.2)]
     """
     row = np.squeeze(np.asarray(scores, np.float64))
-    if row.ndim != 1 or not np.isfinite(row).all():
+    if row.ndim != 1 or row.size == 0 or not np.isfinite(row).all():
         raise InputError(
             f"scores of shape {list(np.shape(scores))} are not one row of finite numbers",
             hint="Give one row: scores[0].",
@@ -230,16 +230,12 @@ def _upright(image: Image) -> Image:
 def _cropped(image: Image, height: int, width: int) -> Image:
     from PIL import Image as ImageModule
 
+    # Resizing and cropping in one go: only what the crop keeps is computed, so that a very long
+    # picture costs no more than a square one.
     scale = max(height * _MARGIN / image.height, width * _MARGIN / image.width)
-    resized = (max(width, round(image.width * scale)), max(height, round(image.height * scale)))
-    left, top = (resized[0] - width) // 2, (resized[1] - height) // 2
-    # Only what the crop keeps is computed: a very long picture costs no more than a square one.
-    box = (
-        left / resized[0] * image.width,
-        top / resized[1] * image.height,
-        (left + width) / resized[0] * image.width,
-        (top + height) / resized[1] * image.height,
-    )
+    left = (image.width - width / scale) / 2
+    top = (image.height - height / scale) / 2
+    box = (left, top, image.width - left, image.height - top)
     return image.resize((width, height), ImageModule.Resampling.BILINEAR, box=box)
 
 

@@ -103,9 +103,8 @@ def _patches(xp: Any, padded: Array, window: Window, positions: list[Ints], grou
 
 
 def _weights(xp: Any, w: Array, positions: list[Ints], group: int) -> Array:
-    """Contiguous, because NumPy multiplies strided matrices without BLAS: hence flat first."""
     shape = (group, w.shape[0] // group, w.shape[1])
-    taps = [xp.reshape(xp.reshape(w[(..., *p)], (-1,)), shape) for p in positions]
+    taps = [xp.reshape(w[(..., *position)], shape) for position in positions]
     return taps[0] if len(taps) == 1 else xp.concat(taps, axis=2)
 
 

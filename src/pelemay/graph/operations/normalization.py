@@ -64,7 +64,7 @@ def _like(xp: Any, x: Array, wide: Array) -> Array:
 
 
 def _stage_one(xp: Any, x: Array, stash_type: DType | None) -> Array:
-    """``x`` in the type that the statistics are computed in; never in a narrower one than its own."""
+    """``x`` in the type of the statistics, which is never narrower than its own."""
     stash = stash_type or DType.FLOAT32
     return cast(xp, x, stash) if stash.bits > dtype_of(x).bits else widened(xp, x)
 

@@ -125,13 +125,26 @@ def slice_of(
     cuts = [slice(None)] * x.ndim
     turned = []
     for axis, start, end, step in zip(along, first, last, strides, strict=True):
-        indices = range(*slice(start, end, step).indices(x.shape[axis]))
+        indices = _range(x.shape[axis], start, end, step)
         if step < 0:
             turned.append(axis)
             indices = indices[::-1]
-        cuts[axis] = slice(indices.start, max(indices.stop, indices.start), indices.step)
+        cuts[axis] = slice(indices[0], indices[-1] + 1, abs(step)) if indices else slice(0, 0)
     found = x[tuple(cuts)]
     return xp.flip(found, axis=tuple(turned)) if turned else found
+
+
+def _range(length: int, start: int, end: int, step: int) -> range:
+    """The indices of a slice; unlike Python's, a start before a backward slice counts as 0."""
+    if not length:
+        return range(0)
+    if start < 0:
+        start += length
+    if end < 0:
+        end += length
+    if step > 0:
+        return range(min(max(start, 0), length), min(max(end, 0), length), step)
+    return range(max(min(start, length - 1), 0), max(min(end, length - 1), -1), step)
 
 
 def pad(

@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from pelemay.models.standins.builder import Dimension, GraphBuilder, Normal, Uniform, he_normal
+from pelemay.models.standins.builder import Dimension, GraphBuilder, Law, Normal, Uniform, he_normal
 
 # Variance of a centred He convolution over rectified unit normals: 2 * (1/2 - 1/(2 pi)).
 CENTRED_VARIANCE = 0.6817
@@ -106,7 +106,7 @@ class MxnetGraph(GraphBuilder):
     ) -> str:
         """A BatchNormalization that expects the given variance and gives ``scale``."""
         name = self.label(scope, "batchnorm")
-        laws = {
+        laws: dict[str, Law] = {
             "gamma": Uniform(0.9 * scale, 1.1 * scale),
             "beta": Normal(0.1 * scale),
             "running_mean": Normal(0.1),

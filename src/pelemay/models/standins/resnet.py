@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pelemay.models.standins.builder import Blueprint, Normal, Uniform, he_normal
+from pelemay.models.standins.builder import Blueprint, Law, Normal, Uniform, he_normal
 from pelemay.models.standins.exporters import FOLDED_GAIN, MxnetGraph, TorchGraph, Window
 
 # Residual blocks in each of the four stages, by depth.
@@ -175,7 +175,7 @@ def _torch_block(b: TorchGraph, x: str, widths: tuple[int, int], stride: int) ->
 
 
 def _norm_parameters(b: TorchGraph, name: str, width: int) -> list[str]:
-    laws = {
+    laws: dict[str, Law] = {
         "weight": Uniform(0.9, 1.1),
         "bias": Normal(0.1),
         # Both of the head's normalisations read rectified values, whose mean is positive.

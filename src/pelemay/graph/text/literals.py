@@ -1,9 +1,9 @@
-"""The literals of the text form, written and read side by side: strings, words and numbers.
+r"""The literals of the text form, written and read side by side: strings, words and numbers.
 
 In: a value. Out: its text, and back to the same bits.
 
 >>> quote('a "b"'), word("Conv"), word("3x3"), name("onnx::Conv_1"), name("a b")
-('"a \\\\"b\\\\""', 'Conv', '"3x3"', '%onnx::Conv_1', '%"a b"')
+('"a \\"b\\""', 'Conv', '"3x3"', '%onnx::Conv_1', '%"a b"')
 >>> import numpy as np
 >>> write_elements(np.asarray([0.1, -0.0, np.inf], np.float16), DType.FLOAT16)
 ['0.1', '-0.0', 'inf']
@@ -12,6 +12,7 @@ In: a value. Out: its text, and back to the same bits.
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -40,7 +41,8 @@ _SHORT_OF = {character: short for short, character in _SHORT.items()}
 
 def quote(text: str) -> str:
     """A string in quotes; what cannot be seen in print is escaped."""
-    return f'"{"".join(_escaped(c) for c in text)}"'
+    plain = text.isprintable() and '"' not in text and "\\" not in text
+    return f'"{text if plain else "".join(map(_escaped, text))}"'
 
 
 def _escaped(character: str) -> str:
@@ -103,13 +105,7 @@ def write_float(value: Any) -> str:
     for text in (str(value), repr(float(value))):
         if read_floats([text], value.dtype).tobytes() == wanted:
             return text
-    return f"bits(0x{int.from_bytes(wanted, _byte_order(value)):x})"
-
-
-def _byte_order(value: Any) -> Any:
-    import sys
-
-    return sys.byteorder
+    return f"bits(0x{int.from_bytes(wanted, sys.byteorder):x})"
 
 
 def read_floats(texts: Sequence[str], dtype: np.dtype[Any]) -> Array:
@@ -136,6 +132,9 @@ def read_ints(texts: Sequence[str], dtype: DType) -> Array:
     """The integers that ``NUMBER`` tokens mean; ``ValueError`` if one does not fit ``dtype``."""
     import numpy as np
 
+    for text in texts:
+        if not text.lstrip("-").isdigit():
+            raise ValueError(f"'{text}' is no integer, as {dtype.value} needs")
     values = [int(text) for text in texts]
     signed = dtype.kind is Kind.INT
     low, high = (-(1 << dtype.bits - 1), 1 << dtype.bits - 1) if signed else (0, 1 << dtype.bits)
@@ -143,3 +142,35 @@ def read_ints(texts: Sequence[str], dtype: DType) -> Array:
         if not low <= value < high:
             raise ValueError(f"{value} does not fit {dtype.value}")
     return np.array(values, np.int64 if signed else np.uint64).astype(dtype.numpy)
+
+
+def read_elements(tokens: Sequence[Any], dtype: DType) -> Array:
+    """The flat array that the text of its elements means.
+
+    Parameters
+    ----------
+    tokens : sequence
+        What stands in the text for each element: a string itself, without quotes; a pair of
+        numbers for a complex one.
+    dtype : DType
+        The element type.
+
+    Raises
+    ------
+    ValueError, OverflowError
+        If an element is none of ``dtype``.
+    """
+    import numpy as np
+
+    if dtype is DType.STRING:
+        strings = np.empty(len(tokens), object)
+        strings[:] = tokens
+        return strings
+    if dtype is DType.BOOL:
+        return np.array([text == "true" for text in tokens], bool)
+    if dtype.kind is Kind.COMPLEX:
+        parts = [part for pair in tokens for part in pair]
+        return read_floats(parts, np.dtype(f"f{dtype.bits // 16}")).view(dtype.numpy)
+    if dtype.kind is Kind.FLOAT:
+        return read_floats(tokens, dtype.numpy)
+    return read_ints(tokens, dtype)

@@ -38,7 +38,7 @@ are in row-major order; a complex one is a pair. ``bits(0x7fc1)`` is a float wit
 
 from __future__ import annotations
 
-from pelemay.graph.text_parse import from_text
-from pelemay.graph.text_print import external_constants, to_text
+from pelemay.graph.text.parser import from_text
+from pelemay.graph.text.printer import external_constants, to_text
 
 __all__ = ["external_constants", "from_text", "to_text"]

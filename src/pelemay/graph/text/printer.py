@@ -22,7 +22,7 @@ from pelemay.errors import GraphError, InputError
 from pelemay.graph.check import MAX_DEPTH
 from pelemay.graph.dtypes import DType
 from pelemay.graph.ir import Attribute, Graph, Node
-from pelemay.graph.text_literals import name, quote, word, write_elements, write_float
+from pelemay.graph.text.literals import name, quote, word, write_elements, write_float
 from pelemay.graph.values import (
     Constant,
     Dim,
@@ -39,6 +39,8 @@ Inline = Literal["small", "all", "none"]
 MAX_INLINE = 16
 MAX_WIDTH = 100
 _STEP = "  "
+# A protocol's isinstance() looks at each member, so what is plainly none is asked first.
+_SCALARS = (int, float, str)
 
 
 def to_text(graph: Graph, *, constants: Inline = "small") -> str:
@@ -54,7 +56,7 @@ def to_text(graph: Graph, *, constants: Inline = "small") -> str:
     Returns
     -------
     str
-        What :func:`~pelemay.graph.text_parse.from_text` parses to an equal graph, given
+        What :func:`~pelemay.graph.text.parser.from_text` parses to an equal graph, given
         ``graph.constants``, or :func:`external_constants` where sub-graphs and attributes hold
         large constants too.
 
@@ -111,7 +113,7 @@ def _paths(graph: Graph, prefix: str, depth: int) -> Iterator[tuple[str, Constan
             for item in value if isinstance(value, tuple) else (value,):
                 if isinstance(item, Graph):
                     yield from _paths(item, f"{path}/", depth + 1)
-                elif isinstance(item, Constant):
+                elif not isinstance(item, _SCALARS) and isinstance(item, Constant):
                     yield path, item
 
 
@@ -213,6 +215,8 @@ def _column(brackets: str, items: Iterable[str], indent: str) -> str:
 
 
 def _float(value: float) -> str:
+    if not math.isnan(value):
+        return repr(float(value))
     import numpy as np
 
     return write_float(np.float64(value))
@@ -222,10 +226,8 @@ def write_type(kind: ValueType, depth: int = 0) -> str:
     """A type as :mod:`pelemay.graph.text` writes it; unlike ``str()`` it can be read back."""
     _check_depth(depth)
     match kind:
-        case TensorType(dtype, None):
-            return dtype.value
         case TensorType(dtype, shape):
-            return f"{dtype.value}[{', '.join(map(_dim, shape))}]"
+            return dtype.value + ("" if shape is None else f"[{', '.join(map(_dim, shape))}]")
         case SparseTensorType(dtype, shape):
             return f"sparse({write_type(TensorType(dtype, shape))})"
         case SequenceType(element):

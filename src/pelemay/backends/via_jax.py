@@ -1,0 +1,275 @@
+"""The ``xla`` backend: the operation table traced by JAX, and compiled by XLA as a whole.
+
+In: an ONNX file. Out: a runnable whose parameters are arguments of the compiled function, not
+constants in it. Shapes must be known when it compiles: at once where the model's inputs say
+them, else at the first run with each combination of shapes.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pelemay.backends.device import DeviceExecutor, host_names, large_constants
+from pelemay.backends.packages import import_packages, safetensors
+from pelemay.backends.protocol import Buffers
+from pelemay.errors import ExecutionError, UnsupportedError
+from pelemay.graph import DType, Graph, TensorType
+from pelemay.graph.evaluate import Table, evaluate
+
+_log = logging.getLogger(__name__)
+
+KEPT_PROGRAMS = 16
+STATIC_ELEMENTS = 256
+"""Integer inputs up to this size that decide about a shape are part of what is compiled."""
+
+_ELSEWHERE = "use backend='reference', 'torch' or 'onnxruntime'"
+
+
+class XlaBackend:
+    """XLA on the CPU, through JAX."""
+
+    name = "xla"
+    description = "pelemay's operation table compiled by XLA (JAX), parameters as its arrays"
+    requires = ("jax", "jaxlib")
+    extra = "xla"
+
+    def import_runtime(self) -> None:
+        """Import JAX and start XLA's CPU client.
+
+        Raises
+        ------
+        BackendUnavailableError
+            If JAX is not installed.
+        """
+        import_packages(self)
+        import jax
+
+        jax.devices("cpu")
+
+    def prepare(self, path: Path, *, threads: int | None = None) -> XlaRunnable:
+        """Load the graph, copy its parameters, and compile it if all shapes are known.
+
+        XLA's CPU client takes its threads from the processors that the process may use; only
+        ``threads=1`` can be told to a program. Any other number is logged and not obeyed.
+
+        Raises
+        ------
+        ModelError
+            If the file is broken.
+        UnsupportedError
+            If the model cannot be traced: a shape that depends on data, an operation that is
+            not in the table, an element type that XLA lacks.
+        """
+        self.import_runtime()
+        from pelemay.importers import load
+
+        if threads not in (None, 1):
+            _log.warning("xla: threads=%s is not obeyed; restrict the process instead", threads)
+        graph = load(path).graph
+        host = host_names(graph, besides=("If",))
+        constants = list(large_constants(graph, host))
+        arrays = [to_device(constant.array()) for constant in constants]
+        runnable = XlaRunnable(graph, host, [id(c) for c in constants], arrays, threads == 1)
+        if specs := _specs(graph, host):
+            runnable.program(specs, tuple(graph.outputs))
+        return runnable
+
+    def parameters(self, path: Path) -> Mapping[str, Any]:
+        """The parameters as arrays of JAX, with memory of their own."""
+        self.import_runtime()
+        from pelemay.importers import load
+
+        parameters = {name: to_device(x) for name, x in load(path).parameters.items()}
+        for array in parameters.values():
+            if hasattr(array, "block_until_ready"):
+                array.block_until_ready()
+        return parameters
+
+    def serialize(self, parameters: Mapping[str, Any]) -> Buffers:
+        """safetensors, by its own package for JAX's arrays."""
+        return [safetensors("flax").save(dict(parameters))]
+
+
+@dataclass(frozen=True)
+class XlaRunnable:
+    """A graph, its parameters on the device, and the programs compiled so far.
+
+    Parameters
+    ----------
+    graph : Graph
+        What is traced.
+    host : frozenset of str
+        Values that must be known while tracing.
+    keys : list of int
+        ``id`` of the graph's constants that are arguments.
+    arrays : list
+        These constants on the device.
+    one_thread : bool
+        Whether programs are compiled for a single thread.
+    """
+
+    graph: Graph
+    host: frozenset[str]
+    keys: list[int]
+    arrays: list[Any]
+    one_thread: bool = False
+    programs: dict[Any, Any] = field(default_factory=dict)
+
+    def run(self, feeds: Mapping[str, Any], outputs: Sequence[str] | None = None) -> dict[str, Any]:
+        """Run once; NumPy arrays in and out."""
+        import jax
+        import numpy as np
+
+        wanted = tuple(self.graph.outputs if outputs is None else outputs)
+        fixed, moving = self._parted(feeds)
+        with _wide():
+            device = {name: to_device(value) for name, value in moving.items()}
+            results = self.program(device, wanted, fixed)(device, self.arrays)
+            return dict(zip(wanted, jax.tree.map(np.asarray, results), strict=True))
+
+    def _parted(self, feeds: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The feeds that are part of what is compiled, and those that are its arguments."""
+        fixed = {n: v for n, v in feeds.items() if _is_static(v, n in self.host)}
+        return fixed, {n: v for n, v in feeds.items() if n not in fixed}
+
+    def program(
+        self, feeds: Mapping[str, Any], wanted: tuple[str, ...], fixed: Mapping[str, Any] = {}
+    ) -> Any:
+        """The compiled program for feeds of these shapes; compiled now if it is not there yet.
+
+        Raises
+        ------
+        UnsupportedError
+            If the graph cannot be traced or compiled.
+        """
+        key = (wanted, _key(feeds), tuple((n, v.shape, *v.flat) for n, v in fixed.items()))
+        if key not in self.programs:
+            while len(self.programs) >= KEPT_PROGRAMS:
+                del self.programs[next(iter(self.programs))]
+            self.programs[key] = self._compiled(feeds, wanted, fixed)
+        return self.programs[key]
+
+    def _compiled(
+        self, feeds: Mapping[str, Any], wanted: tuple[str, ...], fixed: Mapping[str, Any]
+    ) -> Any:
+        import jax
+        import numpy as np
+
+        def traced(moving: Mapping[str, Any], parameters: Sequence[Any]) -> list[Any]:
+            placed = dict(zip(self.keys, parameters, strict=True))
+            executor = DeviceExecutor(_table(), lambda value: value, placed)
+            values = {**fixed, **moving}
+            return list(evaluate(self.graph, values, executor, wanted).values())
+
+        options = {"xla_cpu_multi_thread_eigen": False} if self.one_thread else None
+        with _wide(), np.errstate(all="ignore"):
+            try:
+                return jax.jit(traced).lower(feeds, self.arrays).compile(options)
+            except ExecutionError as error:
+                raise _explained(error) from error
+            except (
+                TypeError,
+                ValueError,
+                NotImplementedError,
+                jax.errors.JaxRuntimeError,
+            ) as error:
+                raise UnsupportedError(
+                    f"XLA cannot compile the model: {error}",
+                    where=f"graph '{self.graph.name}'",
+                    hint=_ELSEWHERE,
+                ) from error
+
+
+def _explained(error: ExecutionError) -> Exception:
+    """What a node's failure while tracing means to the user."""
+    import jax
+
+    dynamic = (
+        jax.errors.ConcretizationTypeError,
+        jax.errors.TracerArrayConversionError,
+        jax.errors.NonConcreteBooleanIndexError,
+    )
+    if not isinstance(error.__cause__, dynamic):
+        return error
+    return UnsupportedError(
+        "it needs a value as a number, such as a shape, that depends on the model's data; XLA "
+        "must know every shape before it compiles",
+        where=error.where,
+        hint=_ELSEWHERE,
+    )
+
+
+def _wide() -> Any:
+    """64-bit types, for this thread and this block only."""
+    import jax
+
+    return jax.enable_x64(True)
+
+
+def _table() -> Table:
+    import jax.numpy as xp
+
+    from pelemay.backends.kernels_jax import KERNELS
+
+    return Table(xp, to_device, KERNELS)
+
+
+def to_device(value: Any) -> Any:
+    """An array of JAX with the elements of a NumPy array, copied; strings stay where they are.
+
+    Raises
+    ------
+    UnsupportedError
+        If XLA has no such element type.
+    """
+    import jax.numpy as jnp
+    import numpy as np
+
+    if isinstance(value, list):
+        return [to_device(item) for item in value]
+    if not isinstance(value, (np.ndarray, np.generic)) or value.dtype.kind in "OSU":
+        return value
+    try:
+        with _wide():
+            return jnp.array(value)
+    except TypeError as error:
+        raise UnsupportedError(
+            f"XLA has no element type {value.dtype}", hint="use backend='reference'"
+        ) from error
+
+
+def _is_static(value: Any, decides: bool) -> bool:
+    import numpy as np
+
+    if not isinstance(value, (np.ndarray, np.generic)):
+        return False
+    if value.dtype.kind in "OSU":
+        return True
+    return decides and value.dtype.kind in "iub" and value.size <= STATIC_ELEMENTS
+
+
+def _key(value: Any) -> Any:
+    """What of a feed decides about the compiled program."""
+    if isinstance(value, Mapping):
+        return tuple((name, _key(item)) for name, item in sorted(value.items()))
+    if isinstance(value, list):
+        return tuple(map(_key, value))
+    return None if value is None else (tuple(value.shape), str(value.dtype))
+
+
+def _specs(graph: Graph, host: frozenset[str]) -> dict[str, Any] | None:
+    """Shapes and types of the inputs; None if the model does not say all of them."""
+    import jax
+
+    specs = {}
+    for name, kind in graph.inputs.items():
+        if not isinstance(kind, TensorType) or kind.nbytes is None or name in host:
+            return None
+        if kind.dtype is DType.STRING or kind.shape is None:
+            return None
+        specs[name] = jax.ShapeDtypeStruct(kind.shape, kind.dtype.numpy)
+    return specs

@@ -1,0 +1,168 @@
+"""One scenario, measured: which processes run, one at a time, and what each contributes.
+
+In: a scenario and how to measure it. Out: a :class:`Result`.
+
+1. A fresh process whose first sample is watched from outside (memory), not timed. If the job can
+   be repeated, the same process then warms up and is timed.
+2. A job that a process can do once only is timed in further fresh processes.
+3. Another process runs under memray (heap).
+4. ``--fit``: further processes, each in a memory cgroup.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from pelemay.bench.cgroups import Controller
+from pelemay.bench.fit import find_fit
+from pelemay.bench.jobs import JOBS
+from pelemay.bench.process import OnSample, Reply, run_worker
+from pelemay.bench.results import Heap, Memory, Result
+from pelemay.bench.scenario import Hooks, Options, Scenario
+from pelemay.bench.watch import Watcher
+from pelemay.errors import BenchmarkError
+
+Spec = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Bench:
+    """How scenarios are measured; ``controller`` is the reason if no cgroup may be used."""
+
+    options: Options
+    hooks: Hooks
+    controller: Controller | str = ""
+
+
+def measure_scenario(bench: Bench, scenario: Scenario, given: Mapping[str, Any]) -> Result:
+    """Measure one scenario.
+
+    Parameters
+    ----------
+    bench : Bench
+        How.
+    scenario : Scenario
+        What.
+    given : mapping
+        The part of a worker's specification that depends on the model: ``model`` and ``feeds``.
+
+    Returns
+    -------
+    Result
+        Whatever goes wrong in a worker is in it; hooks may raise.
+    """
+    bench.hooks.before_scenario(scenario)
+    spec: Spec = {
+        "phase": "measure",
+        "backend": scenario.backend,
+        "job": scenario.job,
+        "threads": bench.options.threads,
+        "hooked": bench.hooks.around_samples,
+        **given,
+    }
+    result = _watch_and_time(bench, scenario, spec)
+    if result.is_ok:
+        result = _add_heap(bench, result, spec)
+        result = _add_fit(bench, result, spec)
+    bench.hooks.after_scenario(result)
+    return result
+
+
+def _watch_and_time(bench: Bench, scenario: Scenario, spec: Spec) -> Result:
+    is_once = JOBS[scenario.job].once_per_process
+    options = replace(bench.options, warmup_s=0.0, time_s=0.0) if is_once else bench.options
+    watcher = Watcher()
+    reply = _run(bench, scenario, _timed(spec, options) | {"watch": True}, watcher)
+    if reply.status != "ok":
+        return Result(scenario, reply.status, reply.message)
+    samples = tuple(reply.answer["samples_ns"])
+    if is_once and bench.options.time_s:
+        reply_or_samples = _time_in_processes(bench, scenario, _timed(spec, options))
+        if isinstance(reply_or_samples, Reply):
+            return Result(scenario, reply_or_samples.status, reply_or_samples.message)
+        samples = reply_or_samples
+    return Result(scenario, samples_ns=samples, memory=Memory.of(reply.answer, watcher.readings))
+
+
+def _timed(spec: Spec, options: Options) -> Spec:
+    names = ("warmup_s", "time_s", "min_samples", "max_samples")
+    return spec | {name: getattr(options, name) for name in names}
+
+
+def _time_in_processes(bench: Bench, scenario: Scenario, spec: Spec) -> tuple[int, ...] | Reply:
+    """Time the first sample of fresh processes; the first failure ends it."""
+    samples: list[int] = []
+    options, began = bench.options, time.monotonic()
+    while len(samples) < options.max_samples:
+        reply = _run(bench, scenario, spec | {"watch": bench.hooks.around_samples})
+        if reply.status != "ok":
+            return reply
+        samples.append(reply.answer["first_ns"])
+        is_over = time.monotonic() - began >= options.time_s
+        if is_over and (len(samples) >= options.min_samples or reply.elapsed_s > options.time_s):
+            break
+    return tuple(samples)
+
+
+def _run(bench: Bench, scenario: Scenario, spec: Spec, watcher: Watcher | None = None) -> Reply:
+    try:
+        return run_worker(
+            spec,
+            timeout_s=bench.options.timeout_s,
+            on_sample=_around_samples(bench.hooks, scenario, watcher),
+        )
+    finally:
+        if watcher is not None:
+            watcher.close()
+
+
+def _around_samples(hooks: Hooks, scenario: Scenario, watcher: Watcher | None = None) -> OnSample:
+    """What happens around samples: the hooks, and inside of them the watcher for the first."""
+    is_first = watcher is not None
+
+    def on_sample(event: str, pid: int) -> None:
+        nonlocal is_first
+        if event == "before_sample":
+            hooks.before_sample(scenario)
+        if watcher is not None and is_first:
+            watcher(event, pid)
+            is_first = event == "before_sample"
+        if event == "after_sample":
+            hooks.after_sample(scenario)
+
+    return on_sample
+
+
+def _add_heap(bench: Bench, result: Result, spec: Spec) -> Result:
+    seconds = bench.options.memory_time_s
+    if not seconds:
+        return _noted(result, "heap", "not asked for (memory time 0)")
+    reply = _run(bench, result.scenario, {**spec, "phase": "heap", "time_s": seconds})
+    if reply.status != "ok":
+        return _noted(result, "heap", reply.message)
+    found = Heap(tuple(reply.answer["allocated"]), tuple(reply.answer["peak"]))
+    return replace(result, heap=found)
+
+
+def _add_fit(bench: Bench, result: Result, spec: Spec) -> Result:
+    if not bench.options.fit:
+        return result
+    if isinstance(bench.controller, str):
+        return _noted(result, "fit", bench.controller)
+    try:
+        found = find_fit(
+            _timed(spec, bench.options) | {"watch": spec["hooked"]},
+            bench.controller,
+            timeout_s=bench.options.timeout_s,
+            on_sample=_around_samples(bench.hooks, result.scenario),
+        )
+    except BenchmarkError as error:
+        return _noted(result, "fit", str(error))
+    return replace(result, fit=found)
+
+
+def _noted(result: Result, group: str, reason: str) -> Result:
+    return replace(result, notes={**result.notes, group: reason})

@@ -1,0 +1,244 @@
+"""The benchmark, in order, on one page.
+
+In: jobs, models, backends, options. Out: a :class:`Suite`.
+
+1. Make the inputs of each model.
+2. Let all backends answer, and compare (``pre_check``).
+3. Shrink the phases to the time budget, now that it is known what a process costs.
+4. Measure every scenario whose backend answered rightly.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from pelemay.bench.budget import GUESSED_START_S, estimate_seconds, shrink
+from pelemay.bench.cgroups import Controller, find_controller
+from pelemay.bench.inputs import InputsOf, inputs_of_model, make_feeds, save_feeds
+from pelemay.bench.jobs import DEFAULT_JOBS, JOBS
+from pelemay.bench.machine import describe
+from pelemay.bench.measure import Bench, measure_scenario
+from pelemay.bench.pre_check import check_model
+from pelemay.bench.process import Reply
+from pelemay.bench.results import Check, Result
+from pelemay.bench.scenario import Hooks, ModelInfo, Options, Scenario
+from pelemay.bench.suite import Suite
+from pelemay.errors import InputError, PelemayError
+
+
+@dataclass(frozen=True)
+class Progress:
+    """News of a suite that runs.
+
+    ``kind`` is "begun" (``suite`` has machine, options and estimate), "checking" and "checked"
+    (``label`` names model and backend), "planned" (``suite.used`` has the shrunk phases),
+    "measuring" and "measured" (``result``). ``number`` of ``total`` counts from 1.
+    """
+
+    kind: Literal["begun", "checking", "checked", "planned", "measuring", "measured"]
+    number: int = 0
+    total: int = 0
+    label: str = ""
+    scenario: Scenario | None = None
+    result: Result | None = None
+    suite: Suite | None = None
+
+
+OnProgress = Callable[[Progress], None]
+
+
+def run_suite(
+    jobs: Sequence[str] = DEFAULT_JOBS,
+    models: Iterable[Any] = (),
+    backends: Sequence[str] | None = None,
+    options: Options | None = None,
+    *,
+    hooks: Hooks | None = None,
+    on_progress: OnProgress = lambda _: None,
+    inputs_of: InputsOf = inputs_of_model,
+) -> Suite:
+    """Measure every job with every model and backend.
+
+    Parameters
+    ----------
+    jobs : sequence of str
+        Names out of "import", "import+serialize", "load+first run", "run".
+    models : iterable
+        Paths, or objects with a ``path``; see :meth:`ModelInfo.of`.
+    backends : sequence of str, optional
+        Names, or "module:attribute"; all that can be used here if not given.
+    options : Options, optional
+        How long to measure, and what.
+    hooks : Hooks, optional
+        Called around scenarios and samples, outside of the measured time.
+    on_progress : callable
+        Told what happens as it happens.
+    inputs_of : callable
+        Path of a model to its inputs.
+
+    Returns
+    -------
+    Suite
+        Failures of scenarios are in it, each with its reason.
+
+    Raises
+    ------
+    InputError
+        If a job, a model file or a backend does not exist, or a name stands for two models.
+    """
+    began = time.monotonic()
+    options = options or Options()
+    infos = tuple(ModelInfo.of(model) for model in models)
+    names = _backends(backends)
+    _refuse(jobs, infos)
+    suite = Suite(
+        machine=describe(),
+        options=options,
+        used=options,
+        models=infos,
+        estimate_s=estimate_seconds(jobs, len(infos), len(names), options),
+    )
+    on_progress(Progress("begun", suite=suite))
+    with tempfile.TemporaryDirectory(prefix="pelemay-bench-") as folder:
+        run = _Run(suite, jobs, names, hooks or Hooks(), on_progress, Path(folder), began)
+        run.make_inputs(inputs_of)
+        run.check()
+        run.plan()
+        run.measure()
+    return replace(run.suite, elapsed_s=time.monotonic() - began)
+
+
+def _backends(names: Sequence[str] | None) -> list[str]:
+    from pelemay.backends import registry
+
+    if names is None:
+        return [name for name, reason in registry.available().items() if reason is None]
+    chosen = [registry.ALIASES.get(name, name) for name in names]
+    if unknown := [n for n in chosen if ":" not in n and n not in registry.names()]:
+        allowed = ", ".join(registry.names())
+        raise InputError(f"there is no backend '{unknown[0]}'; allowed: {allowed}")
+    return list(dict.fromkeys(chosen))
+
+
+def _refuse(jobs: Sequence[str], models: Sequence[ModelInfo]) -> None:
+    if unknown := [job for job in jobs if job not in JOBS]:
+        raise InputError(f"there is no job '{unknown[0]}'; allowed: {', '.join(JOBS)}")
+    names = [model.name for model in models]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise InputError(f"two models are called '{twice[0]}'", hint="Rename one file")
+
+
+@dataclass
+class _Run:
+    """The state of a suite while it runs."""
+
+    suite: Suite
+    jobs: Sequence[str]
+    backends: Sequence[str]
+    hooks: Hooks
+    tell: OnProgress
+    folder: Path
+    began: float
+    feeds: dict[str, str] = field(default_factory=dict)
+    no_feeds: dict[str, str] = field(default_factory=dict)
+    process_s: dict[tuple[str, str], float] = field(default_factory=dict)
+
+    def make_inputs(self, inputs_of: InputsOf) -> None:
+        if not any(JOBS[job].runs_model for job in self.jobs):
+            return
+        for number, model in enumerate(self.suite.models):
+            try:
+                arrays = make_feeds(inputs_of(model.path), self.suite.options.seed)
+            except PelemayError as error:
+                self.no_feeds[model.name] = str(error)
+                continue
+            path = self.folder / f"feeds-{number}.npz"
+            self.feeds[model.name] = str(save_feeds(arrays, path))
+
+    def check(self) -> None:
+        if not self.suite.options.pre_check:
+            return
+        checks: list[Check] = []
+        for model in self.suite.models:
+            parts = self._parts(model)
+            self.tell(Progress("checking", label=model.name, total=len(self.suite.models)))
+            spec = {"parts": parts, "threads": self.suite.options.threads, **self._given(model)}
+            checks += check_model(
+                spec,
+                model.name,
+                self.backends,
+                self.folder,
+                timeout_s=self.suite.options.timeout_s,
+                on_backend=lambda name, reply, model=model: self._checked(model, name, reply),
+            )
+        self.suite = replace(self.suite, checks=tuple(checks))
+
+    def _parts(self, model: ModelInfo) -> list[str]:
+        wanted = {JOBS[job].runs_model for job in self.jobs}
+        outputs = ["outputs"] if True in wanted and model.name in self.feeds else []
+        return outputs + (["parameters"] if False in wanted else [])
+
+    def _given(self, model: ModelInfo) -> dict[str, Any]:
+        return {"model": str(model.path), "feeds": self.feeds.get(model.name)}
+
+    def _checked(self, model: ModelInfo, backend: str, reply: Reply) -> None:
+        self.process_s[model.name, backend] = reply.elapsed_s
+        total = len(self.suite.models) * len(self.backends)
+        label = f"{model.name} with {backend}"
+        self.tell(Progress("checked", len(self.process_s), total, label))
+
+    def _scenarios(self) -> list[Scenario]:
+        return [
+            Scenario(job, model.name, backend)
+            for model in self.suite.models
+            for job in self.jobs
+            for backend in self.backends
+        ]
+
+    def plan(self) -> None:
+        costs = [
+            (s.job, self.process_s.get((s.model, s.backend), GUESSED_START_S))
+            for s in self._scenarios()
+            if self._refusal(s) is None
+        ]
+        used = shrink(self.suite.options, costs, time.monotonic() - self.began)
+        self.suite = replace(self.suite, used=used)
+        self.tell(Progress("planned", total=len(costs), suite=self.suite))
+
+    def measure(self) -> None:
+        bench = Bench(self.suite.used, self.hooks, self._controller())
+        models = {model.name: model for model in self.suite.models}
+        scenarios = self._scenarios()
+        for number, scenario in enumerate(scenarios, 1):
+            news = Progress("measuring", number, len(scenarios), scenario.label, scenario)
+            self.tell(news)
+            result = self._refusal(scenario) or measure_scenario(
+                bench, scenario, self._given(models[scenario.model])
+            )
+            self.suite = replace(self.suite, results=(*self.suite.results, result))
+            self.tell(replace(news, kind="measured", result=result))
+
+    def _refusal(self, scenario: Scenario) -> Result | None:
+        """The result of a scenario that is not worth measuring."""
+        runs_model = JOBS[scenario.job].runs_model
+        if runs_model and scenario.model in self.no_feeds:
+            return Result(scenario, "error", self.no_feeds[scenario.model])
+        part = "outputs" if runs_model else "parameters"
+        for check in self.suite.checks:
+            subject = (check.model, check.backend, check.part)
+            if subject == (scenario.model, scenario.backend, part) and check.status != "ok":
+                return Result(scenario, check.status, check.message)
+        return None
+
+    def _controller(self) -> Controller | str:
+        if not self.suite.options.fit:
+            return ""
+        try:
+            return find_controller()
+        except PelemayError as error:
+            return str(error)

@@ -1,0 +1,171 @@
+"""``pelemay bench``: what importing and running networks costs in time and in memory."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pelemay.cli.output import add_json_flag, console
+from pelemay.errors import InputError
+
+if TYPE_CHECKING:
+    from pelemay.bench import Options, Progress, Suite
+
+HELP = "Measure what importing and running networks costs in time and in memory."
+EXAMPLES = """\
+  pelemay bench                                   the three networks of OnnxToAxonBench
+  pelemay bench model.onnx --backends reference,onnxruntime
+  pelemay bench squeezenet1.1-7 --jobs run --warmup 2 --time 5
+  pelemay bench resnet101-v1-7 --fit              the smallest memory in which it still ends well
+  pelemay bench --save before                     keep the figures ...
+  pelemay bench --compare bench-results/before.json   ... and compare with them later
+  pelemay bench --explain                         what each figure means
+
+--warmup, --time and --memory-time are Benchee's (2, 5 and 2 seconds). Without any of them
+the three shrink equally until the suite ends within --budget."""
+
+MODELS = ("cats_v_dogs", "cat_dog_breeds", "resnet101-v1-7")
+_PHASES = {"warmup": 2.0, "time": 5.0, "memory_time": 2.0}
+_JOBS = "import, import+serialize, load+first run, run"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    add = parser.add_argument
+    add("models", metavar="MODEL", nargs="*", help="files, or names of 'models list'")
+    add("--jobs", metavar="LIST", help=f"of: {_JOBS}")
+    add("--backends", metavar="LIST", help="names of 'pelemay doctor'; all installed ones")
+    add("--threads", metavar="N", type=int, help="threads that a backend may use")
+    add("--warmup", metavar="S", type=float, help="seconds of warming up (2)")
+    add("--time", metavar="S", type=float, help="seconds of timing (5)")
+    add("--memory-time", metavar="S", type=float, help="seconds of counting allocations (2)")
+    add("--min-samples", metavar="N", type=int, default=5, help="samples at least (5)")
+    add("--budget", metavar="S", type=float, help="seconds for the whole suite (150); 0: no limit")
+    add("--timeout", metavar="S", type=float, default=600, help="give one process up after (600)")
+    add("--exclude-outliers", action="store_true", help="leave out samples far off the others")
+    add("--fit", action="store_true", help="find the smallest memory cgroup that each job fits in")
+    add("--no-check", action="store_true", help="do not compare the backends' answers first")
+    add("--stand-ins", action="store_true", help="build stand-ins without asking the network")
+    add("--save", metavar="TAG", help="keep the figures under this name")
+    add("--compare", metavar="FILE", nargs="+", default=[], help="show saved figures beside these")
+    add("--results", metavar="FOLDER", default="bench-results", help="where --save puts them")
+    add("--markdown", action="store_true", help="print Markdown instead of tables")
+    add("--svg", metavar="FILE", help="also draw the report into a picture")
+    add("--explain", action="store_true", help="say what each figure means, and stop")
+    add_json_flag(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measure, report, save."""
+    from pelemay import bench
+
+    if args.explain:
+        console().print(bench.explain(), markup=False)
+        return 0
+    options = _options(args)
+    before = [bench.Suite.load(path) for path in args.compare]
+    models = _models(args)
+    suite = _measured(models, args, options)
+    if args.save:
+        saved = suite.save(Path(args.results) / f"{args.save}.json", args.save)
+        console(stderr=True).print(f"saved: {saved}", markup=False)
+    _report(suite.compared_with(before), args)
+    return 0 if suite.is_ok else 1
+
+
+def _options(args: argparse.Namespace) -> Options:
+    from pelemay.bench import Options, default_suite_options
+
+    chosen = {name: getattr(args, name) for name in _PHASES}
+    fixed = any(value is not None for value in chosen.values())
+    phases = {name: _PHASES[name] if v is None else v for name, v in chosen.items()}
+    budget = 0.0 if fixed else default_suite_options().budget_s
+    if args.save and (Path(args.save).name != args.save or args.save.startswith(".")):
+        raise InputError(f"--save {args.save}: a name, not a path", hint="use --results FOLDER")
+    return Options(
+        warmup_s=phases["warmup"],
+        time_s=phases["time"],
+        memory_time_s=phases["memory_time"],
+        min_samples=args.min_samples,
+        threads=args.threads,
+        exclude_outliers=args.exclude_outliers,
+        fit=args.fit,
+        budget_s=budget if args.budget is None else args.budget,
+        timeout_s=args.timeout,
+        pre_check=not args.no_check,
+    )
+
+
+def _models(args: argparse.Namespace) -> list[Any]:
+    from pelemay.cli.sources import model_file
+
+    stand_in = "always" if args.stand_ins else "auto"
+    return [model_file(text, stand_in) for text in args.models or MODELS]
+
+
+def _measured(models: list[Any], args: argparse.Namespace, options: Options) -> Suite:
+    from pelemay import bench
+
+    jobs = _listed(args.jobs) or bench.DEFAULT_JOBS
+    with _Watcher() as watcher:
+        return bench.run_suite(
+            jobs, models, _listed(args.backends), options, on_progress=watcher.tell
+        )
+
+
+def _listed(text: str | None) -> list[str] | None:
+    return [item.strip() for item in text.split(",") if item.strip()] if text else None
+
+
+def _report(suite: Suite, args: argparse.Namespace) -> None:
+    from pelemay.bench import reports
+
+    if args.json:
+        sys.stdout.write(suite.to_json() + "\n")
+    elif args.markdown:
+        sys.stdout.write(reports.markdown.format(suite))
+    else:
+        out = console()
+        out.print(reports.console.render(suite))
+    if args.svg:
+        reports.console.draw(suite, Path(args.svg))
+
+
+class _Watcher:
+    """Shows on stderr what the suite is doing."""
+
+    def __init__(self) -> None:
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+        from rich.progress import TimeElapsedColumn as Elapsed
+
+        self._console = console(stderr=True)
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), Elapsed())
+        self._bars = Progress(*columns, console=self._console, transient=True)
+        self._task = self._bars.add_task("starting", total=None)
+
+    def __enter__(self) -> _Watcher:
+        self._bars.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bars.stop()
+
+    def tell(self, news: Progress) -> None:
+        """Take the suite's news."""
+        if news.kind == "begun" and news.suite is not None:
+            from pelemay.bench import reports
+
+            self._console.print(reports.console.header(news.suite))
+        words = {"checking": "comparing answers", "checked": "comparing answers"}
+        what = words.get(news.kind, "measuring")
+        if news.scenario is not None:
+            what = f"{news.scenario.job}: {news.scenario.model}, {news.scenario.label}"
+        elif news.label:
+            what = f"{what}: {news.label}"
+        done = news.number - (news.kind == "measuring")
+        self._bars.update(self._task, description=what, completed=done, total=news.total or None)
+
+
+__all__ = ["configure", "run"]
