@@ -1,18 +1,31 @@
 """Sphinx configuration."""
 
+import sys
+from pathlib import Path
+
 from pelemay import __version__
+
+sys.path.insert(0, str(Path(__file__).parent / "_ext"))
 
 project = "pelemay"
 author = "The pelemay developers"
 copyright = "The pelemay developers, Apache-2.0"
 release = __version__
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode"]
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "sphinx.ext.viewcode",
+    "generated",
+]
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
 autodoc_typehints = "description"
 autodoc_member_order = "bysource"
 napoleon_google_docstring = False
 napoleon_use_rtype = False
+# Attributes that a class documents and that autodoc finds as well would be described twice.
+napoleon_use_ivar = True
 html_theme = "furo"
 html_title = "pelemay"
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "_ext"]

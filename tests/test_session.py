@@ -18,7 +18,6 @@ TEXT = """<ir_version: 8, opset_import: ["" : 17], producer_name: "tests",
   metadata_props: ["author": "somebody"]>
 scaled (float[batch, 3] x, int64[2] k, float[1] bias = {2})
   => (float[batch, 3] y, double[2] d, int64[1] n)
-  <float[1] bias = {2}>
 {
   y = Add(x, bias)
   d = Cast<to = 11>(k)

@@ -15,7 +15,9 @@ NodeArg(name='x', type='tensor(float)', shape=[2])
 from __future__ import annotations
 
 import logging
+import shutil
 import tempfile
+import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -126,13 +128,19 @@ class InferenceSession:
             _log.warning("providers %s are not here; the CPU is used", sorted(unknown))
         threads = threads or getattr(sess_options, "intra_op_num_threads", 0) or None
         if isinstance(path_or_bytes, bytes):
-            self._folder = tempfile.TemporaryDirectory(prefix="pelemay-")
-            path = Path(self._folder.name) / "model.onnx"
-            path.write_bytes(path_or_bytes)
+            path = self._written(path_or_bytes)
         else:
             path = Path(path_or_bytes)
         self._prepared = prepare(path, backend, threads=threads)
         self._model = self._prepared.model
+
+    def _written(self, model: bytes) -> Path:
+        """The bytes as a file that goes with this session: backends take paths."""
+        folder = tempfile.mkdtemp(prefix="pelemay-")
+        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+        path = Path(folder) / "model.onnx"
+        path.write_bytes(model)
+        return path
 
     def run(
         self,

@@ -36,7 +36,7 @@ def message(field: int, content: bytes | str) -> bytes:
     return key(field, 2) + varint(len(content)) + content
 
 
-def tensor(name: str, dtype: int, dims: Iterable[int], payload: bytes) -> bytes:
+def tensor(name: str | bytes, dtype: int, dims: Iterable[int], payload: bytes) -> bytes:
     sizes = b"".join(number(1, dim) for dim in dims)
     return sizes + number(2, dtype) + payload + message(8, name)
 
@@ -69,7 +69,6 @@ def run_python() -> Callable[..., str]:
     return run
 
 
-
 def convolutions() -> list[tuple[int, int, int]]:
     """(out, in, kernel) of ResNet-101's 104 convolutions."""
     found, before = [(64, 3, 7)], 64
@@ -93,7 +92,7 @@ def _write(path: Path, field: int) -> Path:
     heads, nodes, value = [], [], "data"
     for index, (out, into, kernel) in enumerate(convolutions()):
         shapes = {"weight": (out, into, kernel, kernel)}
-        shapes |= {part: (out,) for part in ("gamma", "beta", "mean", "var")}
+        shapes |= dict.fromkeys(("gamma", "beta", "mean", "var"), (out,))
         for part, shape in shapes.items():
             nbytes = 4 * math.prod(shape)
             payload = key(field, 2) + varint(nbytes)
@@ -108,7 +107,9 @@ def _write(path: Path, field: int) -> Path:
     kind = onnx.helper.make_tensor_type_proto(1, None)
     ports = [onnx.ValueInfoProto(name=name, type=kind) for name in ("data", value)]
     more = b"".join(nodes) + message(2, "g")
-    more += b"".join(message(n, p.SerializeToString()) for n, p in zip((11, 12), ports, strict=True))
+    more += b"".join(
+        message(n, p.SerializeToString()) for n, p in zip((11, 12), ports, strict=True)
+    )
     _write_holes(path, heads, more)
     return path
 

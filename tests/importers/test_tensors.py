@@ -266,7 +266,7 @@ def test_elements_in_two_fields_are_refused(pb):
 def test_a_wrong_count_of_varints_is_refused_when_read(pb, count):
     content = b"\x80\x01" * count
     parameters = parameters_of(pb.tensor("w", 7, [6], pb.message(7, content)), pb)
-    with pytest.raises(ModelError, match="tensor 'w'.*int64_data has"):
+    with pytest.raises(ModelError, match=r"tensor 'w'.*int64_data has"):
         parameters["w"]
 
 

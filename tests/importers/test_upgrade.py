@@ -143,9 +143,9 @@ def test_every_rule_has_a_case() -> None:
     tried = {name.split("-")[0] for name in CASES}
     tried |= {
         "Add", "And", "Cast", "Concat", "Div", "Equal", "Gemm", "Greater", "Less", "Mul", "Or",
-        "Pow", "Reshape", "Split", "Sub", "Xor",
+        "Pow", "Reshape", "Split", "Sub", "TopK", "Xor",
     }  # fmt: skip
-    assert set(RULES) == tried & set(RULES)
+    assert set(RULES) <= tried
 
 
 @pytest.mark.parametrize("op", [*RULES, *SPOKEN_SINCE])
@@ -156,6 +156,7 @@ def test_rules_end_in_rows(op: str) -> None:
 def test_what_cannot_be_said_keeps_its_version() -> None:
     node = helper.make_node("Dropout", ["x"], ["y", "mask"], ratio=0.5)
     value = helper.make_tensor_value_info("x", TensorProto.FLOAT, [2])
+    # The mask is an output of the model, and its type is the old one.
     out = [helper.make_empty_tensor_value_info(n) for n in ("y", "mask")]
     model = helper.make_model(
         helper.make_graph([node], "g", [value], out), opset_imports=[helper.make_opsetid("", 9)]

@@ -27,7 +27,7 @@ def test_loop_by_count(run):
 
 def test_loop_by_condition(run):
     def body(i, going, x):
-        return np.asarray(x < 20), x * 3
+        return np.asarray(x * 3 < 20), x * 3
 
     assert run("Loop", None, np.array(True), np.array(1), body=body) == (27,)
     assert run("Loop", np.array(2), np.array(True), np.array(1), body=body) == (9,)

@@ -33,9 +33,7 @@ def processes_of(job: str, options: Options) -> int:
     return 1 + timing + heap + (_PROCESSES_OF_FIT if options.fit else 0)
 
 
-def estimate_seconds(
-    jobs: Sequence[str], models: int, backends: int, options: Options
-) -> float:
+def estimate_seconds(jobs: Sequence[str], models: int, backends: int, options: Options) -> float:
     """Estimate the run time of a suite before anything has run.
 
     Parameters
@@ -58,9 +56,7 @@ def estimate_seconds(
     return min(seconds, options.budget_s) if options.budget_s else seconds
 
 
-def shrink(
-    options: Options, scenarios: Iterable[tuple[str, float]], spent_s: float
-) -> Options:
+def shrink(options: Options, scenarios: Iterable[tuple[str, float]], spent_s: float) -> Options:
     """Shrink the phases so that a suite keeps its budget, as far as it can.
 
     Parameters

@@ -69,8 +69,10 @@ def find_controller(root: Path = ROOT) -> Controller:
     own = _own_groups()
     ways = [Controller("cgroup v1", _maker(root / "memory", own.get("memory", "/"), _V1_LIMITS))]
     unified = own.get("", "/")
-    for parent in (unified, *(str(p) for p in Path(unified).parents)):
-        ways.append(Controller("cgroup v2", _maker(root, parent, _V2_LIMITS)))
+    ways += [
+        Controller("cgroup v2", _maker(root, str(parent), _V2_LIMITS))
+        for parent in (Path(unified), *Path(unified).parents)
+    ]
     ways.append(Controller("systemd-run --user --scope", _systemd_scope))
     reasons: dict[str, str] = {}
     for way in ways:

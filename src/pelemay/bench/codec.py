@@ -52,8 +52,10 @@ def _decode(kind: Any, value: Any) -> Any:
         return _decode_dataclass(kind, _expect(dict, value))
     if kind is Path:
         return Path(_expect(str, value))
-    return float(_expect(int, value)) if kind is float and isinstance(value, int) else _expect(
-        kind, value
+    return (
+        float(_expect(int, value))
+        if kind is float and isinstance(value, int)
+        else _expect(kind, value)
     )
 
 

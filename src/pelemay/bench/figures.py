@@ -91,8 +91,8 @@ FIGURES = (
     ),
     _time(
         "deviation",
-        "standard deviation of the samples (n - 1) in percent of the average",
-        lambda found: found.deviation_ratio,
+        "standard deviation of the samples (n - 1) in percent of the average; none of one sample",
+        lambda found: found.deviation_ratio if found.sample_size > 1 else "none",
         as_percent,
     ),
     _time("median", "half of the samples took less", lambda found: found.median),

@@ -74,8 +74,10 @@ def _sentence(verb: str, to_do: str, ranked: Sequence[tuple[float, str]]) -> str
     said = f"{_way(worst)} {verb.format(as_bytes(most), to_do)}"
     if len(ranked) == 1:
         return f"{said}."
+    if not most:
+        return f"every backend {verb.format('nothing', to_do)}."
     if not least:
-        return f"{said}, {_way(best)} nothing." if most else f"no backend {said.split(' ', 1)[1]}."
+        return f"{said}, {_way(best)} nothing."
     if most / least < _SAME:
         return f"{said}, and no backend needs less than {as_bytes(least)}."
     return f"{said}, {_way(best)} {as_bytes(least)}: {as_ratio(most / least)} less."

@@ -70,7 +70,8 @@ def track(sample: Callable[[], Any], mapped_sizes: list[int]) -> HeapUse:
         del result
         with memray.FileReader(path) as reader:
             records = _records(reader.get_allocation_records())
-            return add_up(records, file_sizes=mapped_sizes, file_ranges=ranges)
+            use = add_up(records, file_sizes=mapped_sizes, file_ranges=ranges)
+    return use
 
 
 def note_mapped_files() -> list[int]:

@@ -69,5 +69,6 @@ def _array(value: Any, random: np.random.Generator) -> npt.NDArray[Any]:
 def save_feeds(feeds: Mapping[str, npt.NDArray[Any]], path: Path) -> Path:
     """Write the arrays where the workers read them."""
     with path.open("wb") as file:
-        np.savez(file, **dict(feeds))  # type: ignore[arg-type]
+        arrays: dict[str, Any] = dict(feeds)
+        np.savez(file, **arrays)
     return path

@@ -1,11 +1,12 @@
-"""Before anything is timed: do all backends give the same answers?
+"""Whether all backends give the same answers, found out before anything is timed.
 
 In: a model, backends, and what has to be compared. Out: a :class:`Check` for each. Every backend
 answers in a fresh process; a wrong answer is an error in the report, not a time.
 
 Outputs are compared with those of the most trusted backend there is (see ``TRUST``), parameters
 by SHA-256 over dtype, shape and bytes, name by name. A backend whose attribute ``keeps_names``
-is false is excused from the latter.
+is false, because its parameters are not arrays under the names of ONNX, is excused from the
+latter.
 """
 
 from __future__ import annotations
@@ -132,9 +133,7 @@ def compare_arrays(found: Arrays, expected: Arrays) -> tuple[str, float]:
     return "", max(deviations)
 
 
-def _difference(
-    name: str, left: npt.NDArray[Any], right: npt.NDArray[Any]
-) -> tuple[str, float]:
+def _difference(name: str, left: npt.NDArray[Any], right: npt.NDArray[Any]) -> tuple[str, float]:
     if left.shape != right.shape or left.dtype != right.dtype:
         is_a, should_be = (f"{a.dtype.name}{list(a.shape)}" for a in (left, right))
         return f"output '{name}' is {is_a}, not {should_be}", np.inf
@@ -147,7 +146,8 @@ def _difference(
     deviation = gap / largest if largest else gap
     if np.allclose(left, right, rtol=RELATIVE, atol=OF_LARGEST * largest, equal_nan=True):
         return "", deviation
-    return f"output '{name}' differs by {gap:.3g} where the largest value is {largest:.3g}", deviation
+    where = f"where the largest value is {largest:.3g}"
+    return f"output '{name}' differs by {gap:.3g} {where}", deviation
 
 
 def _compare_parameters(answers: Mapping[str, Mapping[str, Any]]) -> list[Check]:

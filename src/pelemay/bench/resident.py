@@ -25,12 +25,12 @@ class Resident(NamedTuple):
 
 
 def parse_status(text: str) -> Resident:
-    """Read the text of ``/proc/PID/status``.
+    r"""Read the text of ``/proc/PID/status``.
 
     Examples
     --------
-    >>> parse_status("VmHWM:\\t 8 kB\\nVmRSS:\\t 7 kB\\nRssAnon:\\t 4 kB\\nRssFile:\\t 2 kB\\n"
-    ...              "RssShmem:\\t 1 kB\\n")
+    >>> parse_status("VmHWM:\t 8 kB\nVmRSS:\t 7 kB\nRssAnon:\t 4 kB\nRssFile:\t 2 kB\n"
+    ...              "RssShmem:\t 1 kB\n")
     Resident(rss=7168, peak=8192, anonymous=4096, file_backed=3072)
     """
     values = [0, 0, 0, 0]

@@ -81,7 +81,7 @@ class Fit:
 class Result:
     """A measured scenario; ``status`` is "ok" or says why there is nothing to see.
 
-    ``notes`` maps a group of figures ("memory", "heap", "fit", "time") to the reason why it is absent.
+    ``notes`` maps a group of figures ("heap", "fit") to the reason why it is absent.
     """
 
     scenario: Scenario

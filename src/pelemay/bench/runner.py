@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -174,7 +175,7 @@ class _Run:
                 self.backends,
                 self.folder,
                 timeout_s=self.suite.options.timeout_s,
-                on_backend=lambda name, reply, model=model: self._checked(model, name, reply),
+                on_backend=partial(self._checked, model),
             )
         self.suite = replace(self.suite, checks=tuple(checks))
 

@@ -114,7 +114,7 @@ class Suite:
         return cls.from_json(text, where=str(path))
 
     def compared_with(self, others: Iterable[Suite]) -> Suite:
-        """This suite with the results of others behind its own, under their tags.
+        """Put the results of others behind its own, under their tags.
 
         A suite that has no tag is called by its date.
         """

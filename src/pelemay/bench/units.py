@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 
-_BYTES = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"), (1.0, "B"))
+_BYTES = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
 _TIMES = ((1e9, "s"), (1e6, "ms"), (1e3, "µs"), (1.0, "ns"))
 _COUNTS = ((1e6, "M"), (1e3, "K"), (1.0, ""))
 
@@ -34,7 +34,7 @@ def _scaled(value: float, units: tuple[tuple[float, str], ...]) -> str:
 
 def as_bytes(value: float) -> str:
     """Bytes, in B, kB, MB or GB."""
-    return _scaled(value, _BYTES)
+    return f"{value:.0f} B" if abs(value) < 999.5 else _scaled(value, _BYTES)
 
 
 def as_mib(value: float) -> str:
@@ -54,7 +54,7 @@ def as_seconds(value: float) -> str:
     ('0.25 s', '1 min 15 s', '3 min')
     """
     if value < 60:
-        return f"{three_digits(value)} s"
+        return f"{value:.3g} s"
     minutes, seconds = divmod(round(value), 60)
     return f"{minutes} min {seconds} s" if seconds else f"{minutes} min"
 

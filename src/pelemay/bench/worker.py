@@ -142,8 +142,13 @@ def check(spec: Spec, _channel: Channel, backend: Any) -> Answer:
     parts = {"outputs": _save_outputs, "parameters": _digest_parameters}
     answer = {part: _attempt(parts[part], case, spec) for part in spec["parts"]}
     if "parameters" in answer:
-        answer["parameters"]["keeps_names"] = getattr(backend, "keeps_names", True)
+        answer["parameters"]["keeps_names"] = _keeps_names(backend)
     return answer
+
+
+def _keeps_names(backend: Any) -> bool:
+    """Whether its parameters are arrays under the names of ONNX, so that they can be compared."""
+    return getattr(backend, "keeps_names", True)
 
 
 def _attempt(part: Callable[[Case, Spec], Any], case: Case, spec: Spec) -> Answer:
@@ -160,7 +165,8 @@ def _save_outputs(case: Case, spec: Spec) -> str:
 
     outputs = case.backend.prepare(case.path, threads=case.threads).run(case.feeds)
     flat = [pair for name, value in outputs.items() for pair in _flatten(name, value)]
-    np.savez(spec["outputs"], **{name: np.asarray(value) for name, value in flat})
+    arrays: dict[str, Any] = {name: np.asarray(value) for name, value in flat}
+    np.savez(spec["outputs"], **arrays)
     return str(spec["outputs"])
 
 
@@ -178,11 +184,14 @@ def _digest_parameters(case: Case, _spec: Spec) -> dict[str, str]:
 
     import numpy as np
 
+    parameters = case.backend.parameters(case.path)
+    if not _keeps_names(case.backend):
+        return {}
     digests = {}
-    for name, value in case.backend.parameters(case.path).items():
-        array = np.ascontiguousarray(value)
-        digest = hashlib.sha256(f"{array.dtype.name} {np.shape(value)} ".encode())
-        digest.update(array.reshape(-1).view(np.uint8) if array.size else b"")
+    for name, value in parameters.items():
+        array = np.asarray(value)
+        digest = hashlib.sha256(f"{array.dtype.name} {array.shape} ".encode())
+        digest.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
         digests[name] = digest.hexdigest()
     return digests
 
@@ -193,9 +202,8 @@ def _failure(error: BaseException) -> Answer:
         status = "unsupported"
     elif isinstance(error, BackendUnavailableError):
         status = "unavailable"
-    said = str(error)
-    return {"status": status, "message": said if isinstance(error, PelemayError) else
-            f"{type(error).__name__}: {said}"}
+    kind = "" if isinstance(error, PelemayError) else f"{type(error).__name__}: "
+    return {"status": status, "message": f"{kind}{error}"}
 
 
 PHASES = {"measure": measure, "heap": measure_heap, "check": check}

@@ -95,7 +95,7 @@ def _parameters(model: Model) -> list[dict[str, Any]]:
                 "shape": list(constant.shape),
                 "bytes": place.nbytes,
                 "encoding": place.encoding,
-                "file": str(place.file),
+                "file": str(place.path),
                 "offset": place.offset,
                 "in_place": place.in_place,
             }

@@ -75,13 +75,7 @@ def _row(entry: Any) -> dict[str, Any]:
 
 def _get(args: argparse.Namespace) -> int:
     for name in args.names:
-        found = fetch(name, args.stand_in)
-        if found.is_stand_in:
-            print(
-                f"pelemay: {name} is a stand-in: the same architecture with random weights",
-                file=sys.stderr,
-            )
-        print(found.path)
+        print(fetch(name, args.stand_in).path)
     return 0
 
 

@@ -37,9 +37,13 @@ def model_file(text: str, stand_in: StandIn = "auto") -> Path | ModelFile:
     from pelemay import models
 
     try:
-        models.find(text)
+        entry = models.find(text)
     except PelemayError as error:
         raise ModelError("there is no such file", where=text, hint=str(error)) from error
+    here = models.path(text)
+    if here is not None and here.name == entry.stand_in_file_name:
+        # The network is asked again by 'models get', not at every use.
+        stand_in = "always"
     return fetch(text, stand_in)
 
 
@@ -50,9 +54,12 @@ def fetch(name: str, stand_in: StandIn = "auto") -> ModelFile:
     from pelemay import models
 
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
-    bars = Progress(*columns, console=console(stderr=True), transient=True)
-    with bars:
-        return models.get(name, stand_in=stand_in, progress=_Bar(bars, name))
+    out = console(stderr=True)
+    with Progress(*columns, console=out, transient=True) as bars:
+        found = models.get(name, stand_in=stand_in, progress=_Bar(bars, name))
+    if found.is_stand_in:
+        out.print(f"pelemay: {name} is a stand-in: the same architecture, random weights")
+    return found
 
 
 class _Bar:

@@ -23,7 +23,7 @@ import numpy as np
 from pelemay.errors import ExecutionError, PelemayError, UnsupportedError
 from pelemay.graph.ir import Attribute, Graph, Node, reads
 from pelemay.graph.operations import Operation, find
-from pelemay.graph.values import Constant
+from pelemay.graph.values import Constant, ValueType
 
 Value = Any
 """An array of some namespace, a NumPy array, a list (sequence), or None (empty optional)."""
@@ -86,15 +86,19 @@ class Table:
 
             return row.meaning(host, *inputs, **attributes)
         moved = [
-            self.to_device(x) if isinstance(x, np.ndarray) and i not in row.host else x
+            self.to_device(np.asarray(x)) if _is_array(x) and i not in row.host else x
             for i, x in enumerate(inputs)
         ]
         meaning = self.overrides.get((row.domain, row.name), row.meaning)
         return meaning(self.xp, *moved, **attributes)
 
 
+def _is_array(value: Value) -> bool:
+    return isinstance(value, (np.ndarray, np.generic))
+
+
 def _is_host(value: Value) -> bool:
-    return value is None or isinstance(value, (np.ndarray, np.generic))
+    return value is None or _is_array(value)
 
 
 def evaluate(
@@ -172,21 +176,28 @@ def _describe(value: Value) -> str:
 
 
 def _bind(value: Attribute, values: Mapping[str, Value], executor: Executor) -> Any:
-    """Graphs become callables over the values around them; constants become arrays."""
+    """Make graphs callable over the values around them, and constants arrays."""
     if isinstance(value, Graph):
-        return _callable(value, values, executor)
+        return Body(value, {name: values[name] for name in value.free_names}, executor)
     if isinstance(value, Constant):
         return value.array()
     return value
 
 
-def _callable(
-    graph: Graph, values: Mapping[str, Value], executor: Executor
-) -> Callable[..., tuple[Value, ...]]:
-    outer = {name: values[name] for name in graph.free_names}
+@dataclass(frozen=True)
+class Body:
+    """A sub-graph as operations see it: a function over the values around it."""
 
-    def call(*arguments: Value) -> tuple[Value, ...]:
-        feeds = dict(zip(graph.inputs, arguments, strict=True))
-        return tuple(evaluate(graph, feeds, executor, outer=outer).values())
+    graph: Graph
+    outer: Mapping[str, Value]
+    executor: Executor
 
-    return call
+    def __call__(self, *arguments: Value) -> tuple[Value, ...]:
+        """Run it; one argument for each of its inputs."""
+        feeds = dict(zip(self.graph.inputs, arguments, strict=True))
+        return tuple(evaluate(self.graph, feeds, self.executor, outer=self.outer).values())
+
+    @property
+    def outputs(self) -> Mapping[str, ValueType | None]:
+        """Names and types of what a call gives, for loops that run no round."""
+        return self.graph.outputs

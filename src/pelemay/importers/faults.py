@@ -36,10 +36,20 @@ def model_errors(where: str) -> Iterator[None]:
     except (Error, ValueError, OverflowError, MemoryError, RecursionError, OSError) as error:
         what = _WORDS.get(type(error).__name__, f"cannot be read: {error}")
         raise ModelError(what, where=where, hint=_hint(error)) from error
+
+
+@contextmanager
+def node_errors() -> Iterator[None]:
+    """Raise what goes wrong while nodes are rewritten as a ``ModelError``.
+
+    A rule that rewrites a node takes its inputs and attributes for granted, and fails like
+    this where a broken model has others.
+    """
+    try:
+        yield
     except (LookupError, TypeError, AttributeError, ArithmeticError) as error:
-        # A rule that rewrites nodes may meet one with too few inputs or a wrong attribute.
         what = f"a node contradicts its operation ({type(error).__name__}: {error})"
-        raise ModelError(what, where=where) from error
+        raise ModelError(what) from error
 
 
 def _hint(error: BaseException) -> str:

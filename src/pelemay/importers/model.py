@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 from pelemay.errors import ModelError
 from pelemay.graph import DType, Graph, Shape, SparseTensorType, TensorType, ValueType, check
 from pelemay.importers.external import ExternalFiles
-from pelemay.importers.faults import model_errors
+from pelemay.importers.faults import model_errors, node_errors
 from pelemay.importers.parameters import Parameters, TensorTable, parameters_of
 from pelemay.importers.scan import scan_model
 from pelemay.importers.source import Source
@@ -88,14 +88,19 @@ class Metadata:
         """Read it from a model."""
         return cls(
             proto.ir_version,
-            {opset.domain: opset.version for opset in proto.opset_import},
-            proto.producer_name,
-            proto.producer_version,
-            proto.domain,
+            {_text(opset.domain): opset.version for opset in proto.opset_import},
+            _text(proto.producer_name),
+            _text(proto.producer_version),
+            _text(proto.domain),
             proto.model_version,
-            proto.doc_string,
-            {entry.key: entry.value for entry in proto.metadata_props},
+            _text(proto.doc_string),
+            {_text(entry.key): _text(entry.value) for entry in proto.metadata_props},
         )
+
+
+def _text(value: str | bytes) -> str:
+    """Protobuf gives bytes for a text that is not UTF-8; old exporters wrote such comments."""
+    return value if isinstance(value, str) else value.decode("utf-8", "replace")
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,7 +146,9 @@ class Model:
         from pelemay.importers.convert import to_graph
 
         with model_errors(_place(self.path)):
-            graph = to_graph(_inferred(self.proto), self._table.constant_of)
+            proto = _inferred(self.proto)
+            with node_errors():
+                graph = to_graph(proto, self._table.constant_of)
             check(graph)
         return graph
 
@@ -244,6 +251,8 @@ def _parsed(stripped: bytes) -> onnx.ModelProto:
     proto: onnx.ModelProto = onnx.ModelProto.FromString(stripped)
     if not proto.HasField("graph"):
         raise ModelError("has no graph", hint="the file is not an ONNX model, or is truncated")
+    if proto.ir_version >= 3 and not proto.opset_import:
+        raise ModelError("imports no operator set", hint="the file is truncated, or damaged")
     size = proto.ByteSize()
     proto.DiscardUnknownFields()
     if proto.ByteSize() != size:

@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import BinaryIO
 
 from pelemay.errors import ModelError
 from pelemay.importers.wire import Reader
@@ -91,14 +92,26 @@ class Source:
         The kernel maps more than the page that is touched, up to 2 MiB around it, and would so
         map most of a model that is only scanned; hence it reads through a descriptor.
         """
-        if self.status is None or self.path is None or not hasattr(os, "pread"):
+        file = self._reopened()
+        if file is None:
             yield Reader(self.size, lambda start, stop: self.buffer[start:stop])
             return
-        with self.path.open("rb", buffering=0) as file:
+        with file:
             number = file.fileno()
-            if not os.path.samestat(os.fstat(number), self.status):
-                raise ModelError("the file was replaced after it was opened")
             yield Reader(self.size, lambda start, stop: os.pread(number, stop - start, start))
+
+    def _reopened(self) -> BinaryIO | None:
+        """The file that is mapped; None if there is none, or another one is in its place."""
+        if self.path is None or self.status is None or not hasattr(os, "pread"):
+            return None
+        try:
+            file = self.path.open("rb", buffering=0)
+        except OSError:
+            return None
+        if os.path.samestat(os.fstat(file.fileno()), self.status):
+            return file
+        file.close()
+        return None
 
 
 def _mapping(descriptor: int, path: Path) -> tuple[mmap.mmap, os.stat_result]:

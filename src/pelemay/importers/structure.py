@@ -13,7 +13,7 @@ pelemay.errors.GraphError: graph 'g': Relu 'y' reads 'y' before it is made: a cy
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from pelemay.errors import GraphError
@@ -54,6 +54,8 @@ def _skeleton(proto: GraphProto) -> Graph:
 def _node(proto: NodeProto, where: str) -> Node:
     if not proto.op_type:
         raise GraphError(f"node '{proto.name}' does not say its operation", where=where)
+    _check_text((proto.op_type, proto.domain, proto.name, *proto.input, *proto.output), where)
+    _check_text((a.name for a in proto.attribute), where)
     bodies = {a.name: tuple(map(_skeleton, _graphs(a))) for a in proto.attribute if a.type in _BODY}
     return Node(proto.op_type, tuple(proto.input), tuple(proto.output), bodies, name=proto.name)
 
@@ -68,7 +70,15 @@ def _graphs(attribute: AttributeProto) -> Iterator[GraphProto]:
     yield from attribute.graphs
 
 
-def _check_unique(names: Iterable[str], kind: str, where: str) -> None:
+def _check_text(names: Iterable[str], where: str) -> None:
+    """Protobuf gives bytes for a text that is not UTF-8."""
+    for name in names:
+        if type(name) is not str:
+            raise GraphError(f"the name {name!r} is not UTF-8", where=where)
+
+
+def _check_unique(names: Sequence[str], kind: str, where: str) -> None:
+    _check_text(names, where)
     seen: set[str] = set()
     for name in names:
         if not name:

@@ -14,11 +14,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import cached_property
+from itertools import chain
 from typing import Any
 
 import numpy as np
 
-from pelemay.graph import ArrayConstant, Constant, DType, Graph, Node, TensorType
+from pelemay.graph import ArrayConstant, Constant, DType, Graph, Node, TensorType, reads
 from pelemay.graph.operations import find
 from pelemay.importers.dtypes import dtype_of
 
@@ -35,6 +37,11 @@ class Rewriting:
         full = f"{node.outputs[0]}::{name}"
         self.added[full] = ArrayConstant.of(np.asarray(value, dtype))
         return full
+
+    @cached_property
+    def read(self) -> frozenset[str]:
+        """Names of all values that a node or the graph's caller reads."""
+        return frozenset(chain(self.graph.outputs, *map(reads, self.graph.nodes)))
 
     def rank(self, name: str) -> int | None:
         """The rank of a value, as far as it is known."""
@@ -186,10 +193,9 @@ def _softmax(node: Node, rewriting: Rewriting) -> tuple[Node, ...] | None:
     """Before operator set 13 the axes from ``axis`` on were taken as one."""
     axis = node.attributes.get("axis", 1)
     rank = rewriting.rank(node.inputs[0])
-    if rank is None or not isinstance(axis, int):
+    if not isinstance(axis, int):
         return None
-    axis %= max(rank, 1)
-    if axis == rank - 1:
+    if rank is not None and axis % max(rank, 1) == rank - 1:
         return (replace(node, attributes={"axis": axis}),)
     shape, flat, soft = (f"{node.outputs[0]}::{part}" for part in ("shape", "flat", "soft"))
     return (
@@ -207,8 +213,10 @@ def _batch_normalization(node: Node, rewriting: Rewriting) -> tuple[Node, ...] |
 
 
 def _dropout(node: Node, rewriting: Rewriting) -> tuple[Node, ...] | None:
-    """An older Dropout drops nothing when a trained model runs."""
-    return (_without(node, "ratio", "is_test"),) if len(node.outputs) == 1 else None
+    """An older Dropout drops nothing when a trained model runs; its mask had another type."""
+    if any(name in rewriting.read for name in node.outputs[1:]):
+        return None
+    return (_without(replace(node, outputs=node.outputs[:1]), "ratio", "is_test"),)
 
 
 def _cast(node: Node, rewriting: Rewriting) -> tuple[Node, ...]:

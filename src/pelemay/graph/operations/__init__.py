@@ -15,20 +15,27 @@ from pelemay.graph.operations.table import Operation
 
 FAMILIES = (
     "activation",
+    "attention",
     "casting",
     "comparison",
     "control",
     "convolution",
     "creation",
+    "detection",
     "elementwise",
     "indexing",
+    "integer",
     "linear",
+    "loss",
     "normalization",
     "pooling",
     "quantization",
+    "recurrent",
     "reduction",
+    "resize",
     "sequence",
     "shape",
+    "signal",
 )
 
 

@@ -178,7 +178,7 @@ def _spread(xp: Any, x: Array, strides: Ints) -> Array:
         zeros = xp.zeros((*before, size, stride - 1, *behind), dtype=x.dtype)
         pairs = xp.concat([xp.expand_dims(x, axis=axis + 1), zeros], axis=axis + 1)
         flat = xp.reshape(pairs, (*before, size * stride, *behind))
-        x = flat[(slice(None),) * axis + (slice(0, (size - 1) * stride + 1),)]
+        x = flat[(*(slice(None),) * axis, slice(0, (size - 1) * stride + 1), ...)]
     return x
 
 

@@ -92,8 +92,8 @@ def scatter_elements(
         else:
             own = along(xp, xp.arange(indices.shape[i], dtype=xp.int64), i, rank)
         position = position * size + own
-    flat = [xp.reshape(a, (-1,)) for a in (x, position, updates)]
-    return xp.reshape(_scatter_rows(xp, *flat, reduction), x.shape)
+    table, rows, values = (xp.reshape(a, (-1,)) for a in (x, position, updates))
+    return xp.reshape(_scatter_rows(xp, table, rows, values, reduction), x.shape)
 
 
 def _scatter_rows(xp: Any, table: Array, rows: Array, values: Array, reduction: str) -> Array:
@@ -209,7 +209,7 @@ def unique(
         values = np.take(values, order, axis=0 if axis is None else axis)
         first, counts = first[order], counts[order]
         inverse = np.argsort(order)[inverse]
-    return (values, *(n.astype(np.int64) for n in (first, inverse, counts)))
+    return values, as_int64(np, first), as_int64(np, inverse), as_int64(np, counts)
 
 
 ROWS = (

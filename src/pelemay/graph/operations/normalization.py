@@ -173,9 +173,9 @@ def lp_normalization(xp: Any, x: Array, *, axis: int = -1, p: int = 2) -> Array:
 def mean_variance_normalization(xp: Any, x: Array, *, axes: Ints = (0, 2, 3)) -> Array:
     # ONNX's own definition of the function adds this to the standard deviation.
     deviation_epsilon = 1e-9
-    mean = xp.mean(x, axis=axes, keepdims=True)
-    variance = xp.mean(x * x, axis=axes, keepdims=True) - mean * mean
-    return (x - mean) / (xp.sqrt(variance) + deviation_epsilon)
+    centred = x - xp.mean(x, axis=axes, keepdims=True)
+    variance = xp.mean(centred * centred, axis=axes, keepdims=True)
+    return centred / (xp.sqrt(variance) + deviation_epsilon)
 
 
 ROWS = (

@@ -103,7 +103,9 @@ def _bound(
     return apply
 
 
-def _run(xp: Any, x: Array, lengths: Array | None, state: State, step: Step, *, reverse: bool) -> Any:
+def _run(
+    xp: Any, x: Array, lengths: Array | None, state: State, step: Step, *, reverse: bool
+) -> Any:
     """All hidden states and the last state of one direction; ``x`` has the gates' inputs.
 
     A sequence that is over keeps its state and gives zeros; backwards it starts at its own end.
@@ -224,9 +226,7 @@ def rnn(
         return step
 
     settings = Settings(direction, activations, activation_alpha, activation_beta, clip, layout)
-    return _layer(
-        xp, x, (w, r, b), sequence_lens, (initial_h,), settings, ("tanh",), step_of
-    )
+    return _layer(xp, x, (w, r, b), sequence_lens, (initial_h,), settings, ("tanh",), step_of)
 
 
 @in_float32

@@ -281,9 +281,7 @@ def grid_sample(
     return xp.reshape(y, (*x.shape[:2], *grid.shape[1:-1]))
 
 
-def _interpolated(
-    xp: Any, x: Array, axes: list[Array], mode: str, settle: Settle | None
-) -> Array:
+def _interpolated(xp: Any, x: Array, axes: list[Array], mode: str, settle: Settle | None) -> Array:
     taps: Taps = cubic_taps if mode == "cubic" else linear_taps
     where = xp.stack(axes, axis=1)
     wide = xp.float64 if dtype_of(x) is DType.FLOAT64 else where.dtype

@@ -71,7 +71,9 @@ def sample(
         In the type of ``coordinates``.
     """
     below = xp.floor(coordinates)
-    axes = [taps(xp, coordinates[:, axis, :] - below[:, axis, :]) for axis in range(images.ndim - 2)]
+    axes = [
+        taps(xp, coordinates[:, axis, :] - below[:, axis, :]) for axis in range(images.ndim - 2)
+    ]
     total: Any = 0
     for steps in itertools.product(*axes):
         weight: Any = math.prod(axis[step] for axis, step in zip(axes, steps, strict=True))
@@ -81,9 +83,7 @@ def sample(
     return total
 
 
-def pixels(
-    xp: Any, images: Array, coordinates: list[Array], settle: Settle | None = None
-) -> Array:
+def pixels(xp: Any, images: Array, coordinates: list[Array], settle: Settle | None = None) -> Array:
     """The pixels at whole coordinates, an array of shape (N, points) for each axis."""
     position: Any = 0
     inside: Any = True

@@ -166,8 +166,9 @@ def pad(
         if mode == "constant":
             x = _pad_constant(xp, x, axis, before, after, value)
         else:
-            positions = _source(mode, np.arange(-before, x.shape[axis] + after), x.shape[axis])
-            x = xp.take(x, xp.asarray(positions.tolist(), dtype=xp.int64), axis=axis)
+            length = x.shape[axis]
+            positions = [_source(mode, i, length) for i in range(-before, length + after)]
+            x = xp.take(x, xp.asarray(positions, dtype=xp.int64), axis=axis)
     return x
 
 
@@ -196,16 +197,15 @@ def _zeros(xp: Any, sizes: tuple[int, ...], like: Array) -> Array:
     return xp.zeros(sizes, dtype=like.dtype)
 
 
-def _source(mode: str, positions: np.ndarray[Any, Any], length: int) -> np.ndarray[Any, Any]:
-    """Where along an axis of ``length`` the element for each position is found."""
+def _source(mode: str, position: int, length: int) -> int:
+    """Where along an axis of ``length`` the element for a position outside is found."""
     if mode == "edge":
-        return np.clip(positions, 0, length - 1)
+        return min(max(position, 0), length - 1)
     if mode == "wrap":
-        return positions % length
+        return position % length
     if mode == "reflect":
-        period = max(2 * (length - 1), 1)
-        folded = positions % period
-        return np.where(folded < length, folded, period - folded)
+        folded = position % max(2 * (length - 1), 1)
+        return folded if folded < length else 2 * (length - 1) - folded
     raise ExecutionError(f"pad mode {mode!r} is not one of constant, reflect, edge, wrap")
 
 

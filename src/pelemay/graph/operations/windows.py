@@ -139,7 +139,7 @@ def pad(xp: Any, x: Array, begins: Sequence[int], ends: Sequence[int], value: fl
         size = x.shape[axis]
         if begin < 0 or end < 0:
             kept = slice(max(0, -begin), size + min(0, end))
-            x = x[(slice(None),) * axis + (kept,)]
+            x = x[(*(slice(None),) * axis, kept, ...)]
         if begin > 0 or end > 0:
             parts = [_block(xp, x, axis, begin, value), x, _block(xp, x, axis, end, value)]
             x = xp.concat([part for part in parts if part is not None], axis=axis)

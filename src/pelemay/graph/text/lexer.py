@@ -21,10 +21,10 @@ MAX_NUMBER = 40
 
 T = TypeVar("T")
 
-_SPACE = re.compile(r"(?:[ \t\r\n]++|#[^\n]*+)*+")
 _TOKEN = re.compile(
-    rf"(?P<number>{NUMBER})|(?P<name>%(?:{NAME}|{STRING}))|(?P<string>{STRING})"
-    r"|(?P<word>" + WORD + r")|(?P<mark>->|::|[][(){}=,:@?])|(?P<end>\Z)"
+    r"(?:[ \t\r\n]++|#[^\n]*+)*+"
+    rf"(?:(?P<number>{NUMBER})|(?P<name>%(?:{NAME}|{STRING}))|(?P<string>{STRING})"
+    r"|(?P<word>" + WORD + r")|(?P<mark>->|::|[][(){}=,:@?])|(?P<end>\Z)|(?P<broken>[\s\S]))"
 )
 
 
@@ -33,20 +33,22 @@ class Lexer:
 
     def __init__(self, text: str) -> None:
         self.text = text
-        self.start = self.end = 0
-        self.kind = self.lexeme = ""
-        self.depth = 0
+        self.matches = _TOKEN.finditer(text)
+        self.lexeme = ""
         self.advance()
+
+    @property
+    def start(self) -> int:
+        return self.match.start(self.kind)
 
     def advance(self) -> str:
         """Step to the next token, and return the one before."""
         before = self.lexeme
-        space = _SPACE.match(self.text, self.end)
-        self.start = space.end() if space else self.end
-        match = _TOKEN.match(self.text, self.start)
-        if match is None:
+        self.match = next(self.matches)
+        self.kind = self.match.lastgroup or ""
+        self.lexeme = self.match[self.kind]
+        if self.kind == "broken":
             raise self.error(f"{self.text[self.start : self.start + 10]!r} begins no token")
-        self.kind, self.lexeme, self.end = match.lastgroup or "", match.group(), match.end()
         if self.kind == "number" and len(self.lexeme) > MAX_NUMBER:
             raise self.error(f"a number has at most {MAX_NUMBER} characters")
         return before
