@@ -1,4 +1,4 @@
-"""Builders of models, by ONNX's helpers and by hand where these cannot write what a file may hold."""
+"""Builders of models: by hand, because ONNX's helpers cannot write all that a file may hold."""
 
 from __future__ import annotations
 

@@ -1,11 +1,14 @@
 """The ``torch`` backend: the operation table over PyTorch, with its kernels where it has them.
 
 In: an ONNX file. Out: a runnable that applies one operation after the other, eagerly, on the
-CPU. An operation that the table lacks goes through ``onnx.reference`` on the host.
+CPU. What PyTorch cannot do runs as the reference runs it: operations that the table lacks, and
+element types that PyTorch only stores (unsigned ones over 8 bits, those under 16 bits but int8,
+uint8 and bool).
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,9 +18,21 @@ from typing import Any
 from pelemay.backends.device import DeviceExecutor, large_constants
 from pelemay.backends.packages import import_packages, safetensors
 from pelemay.backends.protocol import Buffers, Wrap
+from pelemay.backends.reference import numpy_table
 from pelemay.errors import UnsupportedError
-from pelemay.graph import Graph, Node
-from pelemay.graph.evaluate import Executor, Table, evaluate
+from pelemay.graph import Constant, DType, Graph, Node
+from pelemay.graph.evaluate import Executor, Table, Value, evaluate
+from pelemay.graph.operations import find
+
+_log = logging.getLogger(__name__)
+
+COMPUTED = frozenset(
+    {
+        "float64", "float32", "float16", "bfloat16", "complex64", "complex128",
+        "int64", "int32", "int16", "int8", "uint8", "bool",
+    }
+)  # fmt: skip
+"""Element types that PyTorch's operations are made for."""
 
 
 class TorchBackend:
@@ -50,23 +65,36 @@ class TorchBackend:
         ------
         ModelError
             If the file is broken.
-        UnsupportedError
-            If a parameter has an element type that PyTorch lacks.
         """
         self.import_runtime()
         from pelemay.importers import load
 
         graph = load(path).graph
         placed = {id(constant): to_tensor(constant.array()) for constant in large_constants(graph)}
-        executor: Executor = DeviceExecutor(_table(), to_numpy, placed)
+        executor: Executor = _TorchExecutor(
+            DeviceExecutor(_table(), to_numpy, placed), numpy_table()
+        )
         return TorchRunnable(graph, wrap(executor) if wrap else executor, threads)
 
     def parameters(self, path: Path) -> Mapping[str, Any]:
-        """The parameters as tensors of PyTorch, with memory of their own."""
+        """The parameters as tensors of PyTorch, with memory of their own.
+
+        Raises
+        ------
+        UnsupportedError
+            If PyTorch has no such element type (strings, those below one byte).
+        """
         self.import_runtime()
         from pelemay.importers import load
 
-        return {name: to_tensor(array) for name, array in load(path).parameters.items()}
+        found = {}
+        for name, array in load(path).parameters.items():
+            try:
+                found[name] = _copied(array)
+            except (TypeError, AttributeError) as error:
+                what = f"PyTorch has no tensor of {array.dtype.name}"
+                raise UnsupportedError(what, where=f"parameter '{name}'") from error
+        return found
 
     def serialize(self, parameters: Mapping[str, Any]) -> Buffers:
         """safetensors, by its own package for PyTorch."""
@@ -106,65 +134,78 @@ def _threads(count: int | None) -> Iterator[None]:
             torch.set_num_threads(before)
 
 
+@dataclass(frozen=True)
+class _TorchExecutor:
+    device: DeviceExecutor
+    host: Table
+
+    def constant(self, constant: Constant) -> Value:
+        return self.device.constant(constant)
+
+    def run(self, node: Node, inputs: list[Value], attributes: dict[str, Any]) -> tuple[Value, ...]:
+        known = node.version == 0 and find(node.op, node.domain) is not None
+        if known and not any(map(_is_foreign, (*inputs, *attributes.values()))):
+            try:
+                return self.device.run(node, inputs, attributes)
+            except NotImplementedError as error:
+                _log.debug("%s runs on the host: %s", node.label, error)
+        results = self.host.run(node, [to_numpy(value) for value in inputs], attributes)
+        return tuple(map(to_tensor, results))
+
+
+def _is_foreign(value: Any) -> bool:
+    """Whether it is an array, or names an element type, that PyTorch does not compute with."""
+    import numpy as np
+
+    if isinstance(value, list):
+        return any(map(_is_foreign, value))
+    if isinstance(value, DType):
+        return value.value not in COMPUTED
+    return isinstance(value, (np.ndarray, np.generic)) and value.dtype.name not in COMPUTED
+
+
 def _table() -> Table:
     import array_api_compat.torch as xp
 
     from pelemay.backends.kernels_torch import KERNELS
 
-    return Table(xp, to_tensor, KERNELS, _fallback)
-
-
-def _fallback(node: Node, inputs: list[Any], attributes: dict[str, Any]) -> tuple[Any, ...]:
-    from pelemay.backends.fallback import run_node
-
-    return run_node(node, [to_numpy(value) for value in inputs], attributes)
+    return Table(xp, to_tensor, KERNELS)
 
 
 def to_tensor(value: Any) -> Any:
-    """A tensor with the elements of a NumPy array, copied; strings stay where they are.
+    """A tensor with the elements of a NumPy array, copied.
 
-    Raises
-    ------
-    UnsupportedError
-        If PyTorch has no such element type.
+    Arrays of types that PyTorch does not compute with, and other values, come back as they are.
     """
     import numpy as np
-    import torch
 
     if isinstance(value, list):
         return [to_tensor(item) for item in value]
-    if not isinstance(value, (np.ndarray, np.generic)) or value.dtype.kind in "OSU":
+    if not isinstance(value, (np.ndarray, np.generic)) or _is_foreign(value):
         return value
-    array = np.asarray(value)
-    if array.dtype.kind == "V":
-        return _of_bits(array)
-    return torch.tensor(array)
+    return _copied(np.asarray(value))
 
 
-def _of_bits(array: Any) -> Any:
-    """From a type of ml_dtypes to the one of the same name."""
+def _copied(array: Any) -> Any:
+    """A tensor of the same type, also of those that PyTorch only stores."""
     import torch
 
-    found = getattr(torch, array.dtype.name, None)
-    if found is None or array.dtype.itemsize != found.itemsize:
-        raise UnsupportedError(
-            f"PyTorch has no element type {array.dtype.name}", hint="use backend='reference'"
-        )
-    return torch.tensor(array.view(f"i{found.itemsize}")).view(found)
+    name = array.dtype.name
+    if not name.startswith(("bfloat16", "float8")):
+        return torch.tensor(array)
+    bits = torch.tensor(array.view(f"i{array.itemsize}"))
+    return bits.view(getattr(torch, name))
 
 
 def to_numpy(value: Any) -> Any:
     """A NumPy array that shares the memory of a tensor; other values as they are."""
     import torch
 
-    from pelemay.graph import DType
-
     if isinstance(value, list):
         return [to_numpy(item) for item in value]
     if not isinstance(value, torch.Tensor):
         return value
-    name = str(value.dtype).removeprefix("torch.")
-    if name.startswith(("bfloat", "float8")):
-        bits = torch.int16 if value.dtype.itemsize == 2 else torch.uint8
-        return value.contiguous().view(bits).numpy().view(DType.of(name).numpy)
+    if value.dtype is torch.bfloat16:
+        bits = value.contiguous().view(torch.int16).numpy()
+        return bits.view(DType.BFLOAT16.numpy)
     return value.numpy()

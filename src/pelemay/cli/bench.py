@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pelemay.cli.output import add_json_flag, console
+from pelemay.cli.output import PLAIN_WIDTH, add_json_flag, console
 from pelemay.errors import InputError
 
 if TYPE_CHECKING:
@@ -62,7 +62,8 @@ def run(args: argparse.Namespace) -> int:
     from pelemay import bench
 
     if args.explain:
-        console().print(bench.explain(), markup=False)
+        out = console()
+        out.print(bench.explain(out.width), markup=False, soft_wrap=True)
         return 0
     options = _options(args)
     before = [bench.Suite.load(path) for path in args.compare]
@@ -101,8 +102,9 @@ def _options(args: argparse.Namespace) -> Options:
 def _models(args: argparse.Namespace) -> list[Any]:
     from pelemay.cli.sources import model_file
 
-    stand_in = "always" if args.stand_ins else "auto"
-    return [model_file(text, stand_in) for text in args.models or MODELS]
+    return [
+        model_file(text, "always" if args.stand_ins else "auto") for text in args.models or MODELS
+    ]
 
 
 def _measured(models: list[Any], args: argparse.Namespace, options: Options) -> Suite:
@@ -120,17 +122,34 @@ def _listed(text: str | None) -> list[str] | None:
 
 
 def _report(suite: Suite, args: argparse.Namespace) -> None:
-    from pelemay.bench import reports
+    from pelemay.bench import format_console, format_json, format_markdown
 
+    if args.svg:
+        _draw(suite, Path(args.svg))
     if args.json:
-        sys.stdout.write(suite.to_json() + "\n")
+        sys.stdout.write(format_json(suite))
     elif args.markdown:
-        sys.stdout.write(reports.markdown.format(suite))
+        sys.stdout.write(format_markdown(suite))
     else:
         out = console()
-        out.print(reports.console.render(suite))
-    if args.svg:
-        reports.console.draw(suite, Path(args.svg))
+        sys.stdout.write(format_console(suite, width=out.width, color=out.is_terminal))
+
+
+def _draw(suite: Suite, path: Path) -> None:
+    """Write the report as an SVG picture of a terminal."""
+    from io import StringIO
+
+    from rich.console import Console
+    from rich.text import Text
+
+    from pelemay.bench import format_console
+
+    page = Console(record=True, width=PLAIN_WIDTH, file=StringIO(), force_terminal=True)
+    page.print(Text.from_ansi(format_console(suite, width=PLAIN_WIDTH, color=True)))
+    try:
+        path.write_text(page.export_svg(title="pelemay bench"), encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"cannot be written: {error.strerror}", where=str(path)) from error
 
 
 class _Watcher:
@@ -155,9 +174,11 @@ class _Watcher:
     def tell(self, news: Progress) -> None:
         """Take the suite's news."""
         if news.kind == "begun" and news.suite is not None:
-            from pelemay.bench import reports
+            from pelemay.bench import format_header
 
-            self._console.print(reports.console.header(news.suite))
+            width, color = self._console.width, self._console.is_terminal
+            text = format_header(news.suite, width=width, color=color)
+            self._console.file.write(f"{text}\n")
         words = {"checking": "comparing answers", "checked": "comparing answers"}
         what = words.get(news.kind, "measuring")
         if news.scenario is not None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 import os
-import platform
 import sys
 from pathlib import Path
 from typing import Any
 
 from pelemay.cli.output import add_json_flag, console, print_json, size, table
+from pelemay.errors import PelemayError
 
 HELP = "Show what this machine has: backends, memory, limits, and what is missing."
 EXAMPLES = """\
@@ -47,21 +47,33 @@ def run(args: argparse.Namespace) -> int:
 
 def examine() -> dict[str, Any]:
     """Everything that the command says, as plain data."""
-    from pelemay import backends
-    from pelemay.bench import fit_means, machine
+    from dataclasses import asdict
 
+    from pelemay import backends
+    from pelemay.bench.machine import describe
+
+    machine = asdict(describe())
     return {
-        "python": platform.python_version(),
-        "machine": machine(),
+        "machine": {k: v for k, v in machine.items() if k not in ("packages", "date")},
         "limits": limits(),
         "packages": {name: _version(name) for name in _PACKAGES},
         "backends": {
             name: {"available": reason is None, "reason": reason}
             for name, reason in backends.available().items()
         },
-        "fit": fit_means(),
+        "fit": _fit(),
         "cache": _cache(),
     }
+
+
+def _fit() -> str:
+    """How 'pelemay bench --fit' would limit memory here, or why it cannot."""
+    from pelemay.bench.cgroups import find_controller
+
+    try:
+        return f"possible, with {find_controller().method}"
+    except PelemayError as error:
+        return f"not possible: {error}"
 
 
 def limits() -> dict[str, int | None]:
@@ -135,9 +147,9 @@ def _cache() -> dict[str, Any]:
 def _show(findings: dict[str, Any]) -> None:
     out = console()
     rows = [
-        (key, str(value))
+        (key, size(value) if key.endswith("_bytes") else str(value))
         for key, value in findings["machine"].items()
-        if not isinstance(value, dict)
+        if value not in ("", None)
     ]
     rows += [
         (f"limit: {key}", "none" if value is None else size(value))
