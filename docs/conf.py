@@ -21,11 +21,12 @@ extensions = [
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
 autodoc_typehints = "description"
+autodoc_typehints_description_target = "documented"
 autodoc_member_order = "bysource"
 napoleon_google_docstring = False
 napoleon_use_rtype = False
-# Attributes that a class documents and that autodoc finds as well would be described twice.
-napoleon_use_ivar = True
+# As a list: autodoc would describe each attribute again, and "a, b : type" is taken for one name.
+napoleon_custom_sections = [("Attributes", "params_style")]
 html_theme = "furo"
 html_title = "pelemay"
 exclude_patterns = ["_build", "_ext"]

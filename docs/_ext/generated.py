@@ -44,30 +44,33 @@ def help_text(words: Sequence[str]) -> str:
     return printed.getvalue()
 
 
-class _Listing(SphinxDirective):
-    """A table in Markdown, parsed by MyST."""
+class _Markdown(SphinxDirective):
+    """Text in Markdown, parsed by MyST."""
 
-    header: Row
-
-    def rows(self) -> Iterable[Row]:
+    def text(self) -> str:
         raise NotImplementedError
 
     def run(self) -> list[nodes.Node]:
-        lines = [self.header, ["---"] * len(self.header), *self.rows()]
-        text = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-        return self.parse_text_to_nodes(text)
+        return self.parse_text_to_nodes(self.text(), allow_section_headings=True)
 
 
-class Operations(_Listing):
-    """``{pelemay-operations}``: the operation table."""
+def _table(header: Row, rows: Iterable[Row]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
-    header = ("operation", "group", "attributes", "read on the host")
 
-    def rows(self) -> Iterable[Row]:
+class Operations(_Markdown):
+    """``{pelemay-operations}``: the operation table, a section for each group."""
+
+    def text(self) -> str:
         from pelemay.graph.operations import table
 
-        ordered = sorted(table().values(), key=lambda row: (row.domain, row.name.lower()))
-        return [(f"`{r.name}`", r.group, _attributes(r), _host(r)) for r in ordered]
+        groups: dict[str, list[Row]] = {}
+        for row in sorted(table().values(), key=lambda row: (row.group, row.name.lower())):
+            cells = (f"`{row.name}`", _attributes(row), _host(row))
+            groups.setdefault(row.group, []).append(cells)
+        header = ("operation", "attributes", "read on the host")
+        return "\n\n".join(f"## {name}\n\n{_table(header, g)}" for name, g in groups.items())
 
 
 def _attributes(operation: Any) -> str:
@@ -83,43 +86,70 @@ def _host(operation: Any) -> str:
     return ", ".join(f"`{names[i]}`" if i < len(names) else str(i) for i in operation.host)
 
 
-class Networks(_Listing):
+class Networks(_Markdown):
     """``{pelemay-networks}``: the catalogue."""
 
-    header = ("name", "bytes", "encoding", "input", "operator set", "original", "origin")
-
-    def rows(self) -> Iterable[Row]:
+    def text(self) -> str:
         from pelemay import models
 
-        return [
+        rows = [
             (
                 f"`{e.name}`",
                 f"{e.size_bytes:,}",
                 f"`{e.encoding}`",
                 f"`{e.input_name}` [{', '.join(map(str, e.input_shape))}]",
                 str(e.opset),
-                f"`{e.sha256[:12]}…`" if e.sha256 else "none",
-                e.note,
             )
             for e in models.available()
         ]
+        return _table(("name", "bytes", "encoding", "input", "operator set"), rows)
 
 
-class Figures(_Listing):
+class Origins(_Markdown):
+    """``{pelemay-origins}``: where the networks come from, and under which licence."""
+
+    def text(self) -> str:
+        from pelemay import models
+
+        names: dict[str, list[str]] = {}
+        for entry in models.available():
+            names.setdefault(entry.note, []).append(f"`{entry.name}`")
+        return "\n".join(f"- {', '.join(found)}: {note}" for note, found in names.items())
+
+
+class Checksums(SphinxDirective):
+    """``{pelemay-checksums}``: SHA-256 of the originals, as ``sha256sum --check`` reads them."""
+
+    def run(self) -> list[nodes.Node]:
+        from pelemay import models
+
+        found = [f"{e.sha256}  {e.file_name}" for e in models.available() if e.sha256]
+        text = "\n".join(found)
+        return [nodes.literal_block(text, text, language="text")]
+
+
+class Figures(_Markdown):
     """``{pelemay-figures}``: the columns of the benchmark, as ``--explain`` says them."""
 
-    header = ("figure", "what it is")
-
-    def rows(self) -> Iterable[Row]:
+    def text(self) -> str:
         from pelemay.bench import FIGURES
 
-        return [(f"**{figure.title}**", figure.explanation) for figure in FIGURES]
+        rows = [(f"**{figure.title}**", figure.explanation) for figure in FIGURES]
+        return _table(("figure", "what it is"), rows)
+
+
+DIRECTIVES = {
+    "pelemay-help": Help,
+    "pelemay-operations": Operations,
+    "pelemay-networks": Networks,
+    "pelemay-origins": Origins,
+    "pelemay-checksums": Checksums,
+    "pelemay-figures": Figures,
+}
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register the directives."""
-    app.add_directive("pelemay-help", Help)
-    app.add_directive("pelemay-operations", Operations)
-    app.add_directive("pelemay-networks", Networks)
-    app.add_directive("pelemay-figures", Figures)
+    for name, directive in DIRECTIVES.items():
+        app.add_directive(name, directive)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

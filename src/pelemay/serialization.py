@@ -78,12 +78,11 @@ def serialize(
     *,
     metadata: Mapping[str, str] | None = None,
 ) -> list[bytes | memoryview] | None:
-    """Write parameters as safetensors.
+    """Write parameters as safetensors, under their own names.
 
-    Names stay as they are. The metadata says ``format``, ``pelemay_version``, and for the
-    parameters of a model its ``source_file`` and ``source_sha256``; the hash only if there is a
-    target, because taking it reads the whole file. The tensors of larger elements come
-    first, so that each is aligned.
+    The metadata says ``format``, ``pelemay_version``, and for a model's parameters ``source_file``
+    and, if there is a target, ``source_sha256``: taking it reads the whole file. Tensors
+    of larger elements come first, so that each is aligned.
 
     Parameters
     ----------
@@ -98,8 +97,8 @@ def serialize(
     Returns
     -------
     list of bytes or memoryview, or None
-        Without a target: the header, then a view of each tensor where it lies. A tensor that
-        is not contiguous is copied.
+        Without a target: the header, then a view of each tensor where it lies, or a copy of
+        one that is not contiguous.
 
     Raises
     ------
@@ -107,10 +106,6 @@ def serialize(
         If safetensors has no such element type, or a name or the target does not fit.
     OSError
         If the target cannot be written.
-
-    See Also
-    --------
-    safetensors.numpy.load_file : reads the file back.
     """
     names = _ordered(parameters)
     source: _Source | None = getattr(parameters, "source", None)

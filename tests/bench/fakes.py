@@ -136,3 +136,12 @@ class FailsInTime(Plain):
             os.kill(os.getpid(), signal.SIGKILL)
         marker.write_text("once")
         return super().parameters(path)
+
+
+class Renaming(Plain):
+    """Has parameters that are no arrays."""
+
+    keeps_names = False
+
+    def parameters(self, path: Path) -> dict[str, Any]:
+        return {"all": object()}

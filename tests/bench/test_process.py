@@ -91,21 +91,15 @@ def test_an_exception_is_told_with_its_type(spec: Spec) -> None:
     assert (reply.status, reply.message) == ("error", "ValueError: no such thing")
 
 
-def test_time_is_limited_and_children_are_killed(spec: Spec, tmp_path: Path) -> None:
+def test_time_is_limited_and_children_are_killed(
+    spec: Spec, tmp_path: Path, is_alive: Callable[[str], bool]
+) -> None:
     reply = run_worker(spec("Endless"), timeout_s=1.5)
     assert reply.status == "timeout"
     assert reply.elapsed_s < 10
     pids = (tmp_path / "pids").read_text().split()
     assert len(pids) == 2
     assert not any(is_alive(pid) for pid in pids)
-
-
-def is_alive(pid: str) -> bool:
-    """Whether a process exists and is no zombie that waits for its new parent."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
 
 
 def test_a_check_saves_outputs_and_digests(spec: Spec, tmp_path: Path) -> None:

@@ -156,6 +156,13 @@ def test_external_and_inline_elements_are_refused(tmp_path):
         load(save(tmp_path, proto))
 
 
+def test_entries_that_are_not_utf8_are_refused(tmp_path, pb):
+    entry = pb.message(13, pb.message(1, "location") + pb.message(2, b"w\xff"))
+    data = pb.model(pb.graph(pb.tensor("w", 1, [1], entry + pb.number(14, 1))))
+    with pytest.raises(ModelError, match="UTF-8"):
+        from_proto(data, tmp_path)
+
+
 def test_external_strings_are_refused(tmp_path):
     (tmp_path / "w.bin").write_bytes(b"abc")
     proto = external(VALUES, location="w.bin")

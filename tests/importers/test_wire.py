@@ -26,7 +26,7 @@ def decode(data: bytes) -> list[int]:
 
 
 @given(st.lists(st.integers(0, 2**64 - 1), max_size=300))
-def test_varints_come_back(values, pb):
+def test_varints_come_back(pb, values):
     assert decode(b"".join(map(pb.varint, values))) == values
 
 

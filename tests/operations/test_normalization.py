@@ -83,9 +83,7 @@ def test_mean_and_deviation_have_the_stash_type(run):
     half = X.astype(np.float16)
     y, mean, inverse = run("LayerNormalization", half, np.ones(5, np.float16))
     assert (y.dtype, mean.dtype, inverse.dtype) == (np.float16, np.float32, np.float32)
-    y, mean, _ = run(
-        "LayerNormalization", half, np.ones(5, np.float16), stash_type=DType.FLOAT64
-    )
+    y, mean, _ = run("LayerNormalization", half, np.ones(5, np.float16), stash_type=DType.FLOAT64)
     assert (y.dtype, mean.dtype) == (np.float16, np.float64)
 
 

@@ -47,7 +47,9 @@ def test_rounding_up_adds_windows_that_start_inside(axis):
     assert window.outputs[0] == sum(start < size + begin for start in starts)
 
 
-@given(st.integers(1, 12), st.integers(1, 4), st.integers(1, 4), st.sampled_from(["UPPER", "LOWER"]))
+@given(
+    st.integers(1, 12), st.integers(1, 4), st.integers(1, 4), st.sampled_from(["UPPER", "LOWER"])
+)
 def test_same_padding_gives_a_window_every_stride(size, kernel, stride, side):
     window = window_of((size,), (kernel,), strides=(stride,), auto_pad=f"SAME_{side}")
     assert window.outputs == (-(-size // stride),)

@@ -78,7 +78,10 @@ def _read(path: Path) -> Any:
     except OSError as error:
         reason = error.strerror or error
         raise ModelError(f"cannot be read: {reason}", where=str(path)) from error
-    return from_proto(data, path.parent)
+    try:
+        return from_proto(data, path.parent)
+    except ModelError as error:
+        raise error.at(str(path)) from error
 
 
 def _decoded(constants: Mapping[str, Constant]) -> dict[str, Any]:

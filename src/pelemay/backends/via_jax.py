@@ -8,7 +8,10 @@ them, else at the first run with each combination of shapes.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+import math
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,14 +20,16 @@ from pelemay.backends.device import DeviceExecutor, host_names, large_constants
 from pelemay.backends.packages import import_packages, safetensors
 from pelemay.backends.protocol import Buffers
 from pelemay.errors import ExecutionError, UnsupportedError
-from pelemay.graph import DType, Graph, TensorType
+from pelemay.graph import DType, Graph, Node, TensorType
 from pelemay.graph.evaluate import Table, evaluate
+from pelemay.graph.ir import walk
+from pelemay.graph.operations import find
 
 _log = logging.getLogger(__name__)
 
 KEPT_PROGRAMS = 16
-STATIC_ELEMENTS = 256
-"""Integer inputs up to this size that decide about a shape are part of what is compiled."""
+STATIC_ELEMENTS = 64
+"""Inputs of rank 0 and 1 up to this size that decide about a shape are part of the program."""
 
 _ELSEWHERE = "use backend='reference', 'torch' or 'onnxruntime'"
 
@@ -62,20 +67,21 @@ class XlaBackend:
             If the file is broken.
         UnsupportedError
             If the model cannot be traced: a shape that depends on data, an operation that is
-            not in the table, an element type that XLA lacks.
+            not in the table, random numbers, an element type that XLA lacks.
         """
         self.import_runtime()
         from pelemay.importers import load
 
-        if threads not in (None, 1):
+        if threads not in (None, 1, _processors()):
             _log.warning("xla: threads=%s is not obeyed; restrict the process instead", threads)
         graph = load(path).graph
+        _refuse_random(graph)
         host = host_names(graph, besides=("If",))
         constants = list(large_constants(graph, host))
         arrays = [to_device(constant.array()) for constant in constants]
         runnable = XlaRunnable(graph, host, [id(c) for c in constants], arrays, threads == 1)
         if specs := _specs(graph, host):
-            runnable.program(specs, tuple(graph.outputs))
+            runnable.program(specs, tuple(graph.outputs), {})
         return runnable
 
     def parameters(self, path: Path) -> Mapping[str, Any]:
@@ -125,19 +131,14 @@ class XlaRunnable:
         import numpy as np
 
         wanted = tuple(self.graph.outputs if outputs is None else outputs)
-        fixed, moving = self._parted(feeds)
-        with _wide():
-            device = {name: to_device(value) for name, value in moving.items()}
+        fixed = {n: v for n, v in feeds.items() if _is_static(v, n in self.host)}
+        with _scope():
+            device = {n: to_device(v) for n, v in feeds.items() if n not in fixed}
             results = self.program(device, wanted, fixed)(device, self.arrays)
             return dict(zip(wanted, jax.tree.map(np.asarray, results), strict=True))
 
-    def _parted(self, feeds: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-        """The feeds that are part of what is compiled, and those that are its arguments."""
-        fixed = {n: v for n, v in feeds.items() if _is_static(v, n in self.host)}
-        return fixed, {n: v for n, v in feeds.items() if n not in fixed}
-
     def program(
-        self, feeds: Mapping[str, Any], wanted: tuple[str, ...], fixed: Mapping[str, Any] = {}
+        self, feeds: Mapping[str, Any], wanted: tuple[str, ...], fixed: Mapping[str, Any]
     ) -> Any:
         """The compiled program for feeds of these shapes; compiled now if it is not there yet.
 
@@ -166,7 +167,7 @@ class XlaRunnable:
             return list(evaluate(self.graph, values, executor, wanted).values())
 
         options = {"xla_cpu_multi_thread_eigen": False} if self.one_thread else None
-        with _wide(), np.errstate(all="ignore"):
+        with _scope(), np.errstate(all="ignore"):
             try:
                 return jax.jit(traced).lower(feeds, self.arrays).compile(options)
             except ExecutionError as error:
@@ -182,6 +183,32 @@ class XlaRunnable:
                     where=f"graph '{self.graph.name}'",
                     hint=_ELSEWHERE,
                 ) from error
+
+
+def _processors() -> int | None:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count()
+
+
+def _refuse_random(graph: Graph) -> None:
+    for _, node in walk(graph):
+        row = find(node.op, node.domain)
+        if row is not None and row.random and not _drops_nothing(graph, node):
+            raise UnsupportedError(
+                "it draws random numbers, and a compiled program would draw the same ones in "
+                "every run",
+                where=node.label,
+                hint=_ELSEWHERE,
+            )
+
+
+def _drops_nothing(graph: Graph, node: Node) -> bool:
+    if node.op != "Dropout":
+        return False
+    training = node.inputs[2] if len(node.inputs) > 2 else ""
+    constant = graph.constants.get(training)
+    return not training or (constant is not None and not constant.array().any())
 
 
 def _explained(error: ExecutionError) -> Exception:
@@ -203,11 +230,13 @@ def _explained(error: ExecutionError) -> Exception:
     )
 
 
-def _wide() -> Any:
-    """64-bit types, for this thread and this block only."""
+@contextmanager
+def _scope() -> Iterator[None]:
+    """64-bit types and the CPU, for this thread and this block only."""
     import jax
 
-    return jax.enable_x64(True)
+    with jax.enable_x64(True), jax.default_device(jax.local_devices(backend="cpu")[0]):
+        yield
 
 
 def _table() -> Table:
@@ -234,7 +263,7 @@ def to_device(value: Any) -> Any:
     if not isinstance(value, (np.ndarray, np.generic)) or value.dtype.kind in "OSU":
         return value
     try:
-        with _wide():
+        with _scope():
             return jnp.array(value)
     except TypeError as error:
         raise UnsupportedError(
@@ -249,7 +278,11 @@ def _is_static(value: Any, decides: bool) -> bool:
         return False
     if value.dtype.kind in "OSU":
         return True
-    return decides and value.dtype.kind in "iub" and value.size <= STATIC_ELEMENTS
+    return decides and _is_small(value.shape)
+
+
+def _is_small(shape: Sequence[Any]) -> bool:
+    return len(shape) <= 1 and math.prod(shape) <= STATIC_ELEMENTS
 
 
 def _key(value: Any) -> Any:
@@ -267,9 +300,9 @@ def _specs(graph: Graph, host: frozenset[str]) -> dict[str, Any] | None:
 
     specs = {}
     for name, kind in graph.inputs.items():
-        if not isinstance(kind, TensorType) or kind.nbytes is None or name in host:
+        if not isinstance(kind, TensorType) or kind.nbytes is None or kind.shape is None:
             return None
-        if kind.dtype is DType.STRING or kind.shape is None:
+        if kind.dtype is DType.STRING or (name in host and _is_small(kind.shape)):
             return None
         specs[name] = jax.ShapeDtypeStruct(kind.shape, kind.dtype.numpy)
     return specs

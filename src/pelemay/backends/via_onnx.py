@@ -46,7 +46,7 @@ class OnnxBackend:
 
         model = _load(path)
         try:
-            return OnnxRunnable(ReferenceEvaluator(model))
+            return OnnxRunnable(ReferenceEvaluator(_spoken(model)))
         except Exception as error:
             raise UnsupportedError(
                 f"onnx.reference cannot run the model: {error}",
@@ -91,6 +91,17 @@ class OnnxRunnable:
                 f"{type(error).__name__}: {error}", where="onnx.reference"
             ) from error
         return dict(zip(wanted, results, strict=True))
+
+
+def _spoken(model: Any) -> Any:
+    """The model in an operator set that the evaluator runs.
+
+    Its BatchNormalization of versions before 9 gives a tuple where it must give an array.
+    """
+    from onnx import version_converter
+
+    old = any(opset.domain == "" and opset.version < 9 for opset in model.opset_import)
+    return version_converter.convert_version(model, 9) if old else model
 
 
 def _load(path: Path) -> Any:

@@ -119,11 +119,11 @@ def _read(core: Any, path: Path) -> Any:
 
 def _translated(error: Exception, default: type[PelemayError], where: str) -> PelemayError:
     """An error of OpenVINO's as one of pelemay's, without the places in its source."""
-    lines = [line.strip() for line in str(error).splitlines()]
-    told = [line for line in lines if line and not line.startswith(("Exception from", "Check '"))]
-    text = "; ".join(told[:3]) or type(error).__name__
-    if "not supported" in text.lower() or "no conversion" in text.lower():
+    lines = [line.strip(" -") for line in str(error).splitlines()]
+    places = ("Exception from", "Check '", "Summary:")
+    text = "; ".join(line for line in lines if line and not line.startswith(places))
+    if any(sign in text for sign in ("OpConversionFailure", "not supported", "unsupported")):
         return UnsupportedError(text, where=where, hint="use backend='reference'")
     if isinstance(error, KeyError) or "Port for tensor name" in text:
         return InputError(text, where=where)
-    return default(text, where=where)
+    return default(text or type(error).__name__, where=where)

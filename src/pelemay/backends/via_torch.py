@@ -183,7 +183,7 @@ def to_tensor(value: Any) -> Any:
         return [to_tensor(item) for item in value]
     if not isinstance(value, (np.ndarray, np.generic)) or _is_foreign(value):
         return value
-    return _copied(np.asarray(value))
+    return _copied(np.asarray(value, order="C"))
 
 
 def _copied(array: Any) -> Any:

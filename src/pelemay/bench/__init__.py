@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pelemay.bench.budget import default_suite_options, estimate_seconds
     from pelemay.bench.figures import FIGURES, explain
-    from pelemay.bench.findings import findings
+    from pelemay.bench.finding import findings
     from pelemay.bench.jobs import DEFAULT_JOBS, JOBS
     from pelemay.bench.reports import (
         FORMATTERS,
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "budget": ("default_suite_options", "estimate_seconds"),
     "figures": ("FIGURES", "explain"),
-    "findings": ("findings",),
+    "finding": ("findings",),
     "jobs": ("DEFAULT_JOBS", "JOBS"),
     "reports": (
         "FORMATTERS",

@@ -2,35 +2,45 @@
 
 In: options, scenarios, and what the check cost for each. Out: seconds, and options with shorter
 phases. All phases shrink by the same factor; starting processes and doing each job at least
-once does not shrink.
+once does not shrink. Where even that is too long, the jobs that load a model give way: their
+heap is not followed (peak RSS tells their memory), then the longest are left out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from pelemay.bench.jobs import JOBS
-from pelemay.bench.scenario import Options
+from pelemay.bench.scenario import Options, Scenario
 
 DEFAULT_BUDGET_S = 150.0
-GUESSED_START_S = 0.8
-"""Seconds to start a process and do a job once, before anything is known."""
-
 LEAST_FACTOR = 0.01
-_PROCESSES_OF_FIT = 12
+
+_GUESSED_START_S = 0.6
+_GUESSED_ONCE_S = 0.2
+_MEMRAY_FACTOR = 2.5
+_FIT_PROCESSES = 12
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Seconds that a scenario's process takes to start, and to do its job once."""
+
+    start_s: float = _GUESSED_START_S
+    once_s: float = _GUESSED_ONCE_S
+
+    def least_seconds(self, job: str, options: Options) -> float:
+        """Seconds of all processes of a scenario with phases of no length."""
+        once = self.start_s + self.once_s
+        heap = self.start_s + _MEMRAY_FACTOR * self.once_s if options.follows_heap(job) else 0
+        timing = (once if JOBS[job].once_per_process else self.once_s) if options.time_s else 0
+        return once + timing + heap + (_FIT_PROCESSES * once if options.fit else 0)
 
 
 def default_suite_options() -> Options:
     """The options of a plain ``pelemay bench``: Benchee's phases, within a time budget."""
     return Options(budget_s=DEFAULT_BUDGET_S)
-
-
-def processes_of(job: str, options: Options) -> int:
-    """How many processes a scenario needs at least."""
-    timing = 1 if JOBS[job].once_per_process and options.time_s else 0
-    heap = 1 if options.memory_time_s else 0
-    return 1 + timing + heap + (_PROCESSES_OF_FIT if options.fit else 0)
 
 
 def estimate_seconds(jobs: Sequence[str], models: int, backends: int, options: Options) -> float:
@@ -48,43 +58,66 @@ def estimate_seconds(jobs: Sequence[str], models: int, backends: int, options: O
     Examples
     --------
     >>> estimate_seconds(["run"], 1, 2, Options(pre_check=False))
-    21.2
+    22.2
     """
-    starts = sum(processes_of(job, options) for job in jobs) + bool(options.pre_check)
-    phases = options.phases_s * len(jobs)
-    seconds = round(models * backends * (starts * GUESSED_START_S + phases), 1)
-    return min(seconds, options.budget_s) if options.budget_s else seconds
+    check = _GUESSED_START_S + len(jobs) * _GUESSED_ONCE_S if options.pre_check else 0.0
+    seconds = check + sum(Cost().least_seconds(job, options) + options.phases_s for job in jobs)
+    total = round(models * backends * seconds, 1)
+    return min(total, options.budget_s) if options.budget_s else total
 
 
-def shrink(options: Options, scenarios: Iterable[tuple[str, float]], spent_s: float) -> Options:
-    """Shrink the phases so that a suite keeps its budget, as far as it can.
+@dataclass(frozen=True)
+class Plan:
+    """What a budget leaves: shorter phases, and scenarios that are too long for it."""
+
+    options: Options
+    left_out: tuple[Scenario, ...] = ()
+
+
+def plan_budget(options: Options, costs: Mapping[Scenario, Cost], spent_s: float) -> Plan:
+    """Shrink the phases so that a suite keeps its budget.
 
     Parameters
     ----------
     options : Options
         As asked for.
-    scenarios : iterable of (str, float)
-        The job of each, and the seconds that one process of it takes.
+    costs : mapping
+        Scenarios to their costs.
     spent_s : float
         Seconds of the budget that are gone.
 
     Returns
     -------
-    Options
-        With phases at least a hundredth as long; the same options if there is no budget.
+    Plan
+        The options with phases at least a hundredth as long; without a budget, as they are.
 
     Examples
     --------
-    >>> used = shrink(Options(budget_s=20), [("run", 1.0)] * 4, spent_s=3.0)
+    >>> costs = {Scenario("run", "net", name): Cost(1.0, 0.0) for name in "abcd"}
+    >>> used = plan_budget(Options(budget_s=23.5), costs, spent_s=6.5).options
     >>> used.warmup_s, used.time_s
     (0.5, 1.25)
     """
-    scenarios = list(scenarios)
-    wanted = options.phases_s * len(scenarios)
-    if not options.budget_s or not wanted:
-        return options
-    fixed = sum(processes_of(job, options) * seconds for job, seconds in scenarios)
-    factor = max(LEAST_FACTOR, min(1.0, (options.budget_s - spent_s - fixed) / wanted))
+    if not options.budget_s or not options.phases_s or not costs:
+        return Plan(options)
+    left_s = options.budget_s - spent_s
+    loading = [scenario for scenario in costs if JOBS[scenario.job].once_per_process]
+    needed = {s: cost.least_seconds(s.job, options) for s, cost in costs.items()}
+    if loading and sum(needed.values()) > left_s:
+        options = replace(options, no_heap=tuple({scenario.job for scenario in loading}))
+        needed = {s: cost.least_seconds(s.job, options) for s, cost in costs.items()}
+    left_out = []
+    for dearest in sorted(loading, key=lambda scenario: -needed[scenario]):
+        if sum(needed.values()) <= left_s:
+            break
+        left_out.append(dearest)
+        del needed[dearest]
+    wanted_s = options.phases_s * max(1, len(needed))
+    return Plan(_shrunk(options, (left_s - sum(needed.values())) / wanted_s), tuple(left_out))
+
+
+def _shrunk(options: Options, factor: float) -> Options:
+    factor = max(LEAST_FACTOR, min(1.0, factor))
     return replace(
         options,
         warmup_s=options.warmup_s * factor,

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from pelemay.errors import UnsupportedError
 
 InputsOf = Callable[[Path], Iterable[Any]]
-"""Path of a model to its inputs: objects with ``name``, ``dtype.name`` and ``shape``."""
+"""Path of a model to its inputs: objects with ``name``, ``dtype.value`` and ``shape``."""
 
 
 def inputs_of_model(path: Path) -> Iterable[Any]:
@@ -31,8 +31,8 @@ def make_feeds(inputs: Iterable[Any], seed: int) -> dict[str, npt.NDArray[Any]]:
     Parameters
     ----------
     inputs : iterable
-        Objects with ``name``, ``dtype.name`` and ``shape``; a dimension that is not a number
-        becomes 1.
+        Objects with ``name``, ``dtype.value`` (NumPy's name) and ``shape``; a dimension that is
+        not a number becomes 1.
     seed : int
         The same seed gives the same arrays.
 
@@ -53,7 +53,7 @@ def make_feeds(inputs: Iterable[Any], seed: int) -> dict[str, npt.NDArray[Any]]:
 
 def _array(value: Any, random: np.random.Generator) -> npt.NDArray[Any]:
     shape = [d if isinstance(d, int) and d >= 0 else 1 for d in value.shape or ()]
-    name = value.dtype.name
+    name = value.dtype.value
     if name in ("float16", "float32", "float64"):
         return random.standard_normal(shape).astype(name)
     if name == "bool":

@@ -137,10 +137,13 @@ def _around_samples(hooks: Hooks, scenario: Scenario, watcher: Watcher | None = 
 
 
 def _add_heap(bench: Bench, result: Result, spec: Spec) -> Result:
-    seconds = bench.options.memory_time_s
-    if not seconds:
-        return _noted(result, "heap", "not asked for (memory time 0)")
-    reply = _run(bench, result.scenario, {**spec, "phase": "heap", "time_s": seconds})
+    options = bench.options
+    if not options.follows_heap(result.scenario.job):
+        is_budget = bool(options.memory_time_s)
+        reason = "left out to keep the time budget" if is_budget else "memory time is 0"
+        return _noted(result, "heap", reason)
+    heap_spec = {**spec, "phase": "heap", "time_s": options.memory_time_s}
+    reply = _run(bench, result.scenario, heap_spec)
     if reply.status != "ok":
         return _noted(result, "heap", reply.message)
     found = Heap(tuple(reply.answer["allocated"]), tuple(reply.answer["peak"]))

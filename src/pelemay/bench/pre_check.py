@@ -28,6 +28,8 @@ RELATIVE = 1e-3
 OF_LARGEST = 1e-4
 """|a - b| <= RELATIVE * |b| + OF_LARGEST * max|b|, elementwise."""
 
+PARTS = ("outputs", "parameters")
+
 Arrays = Mapping[str, npt.NDArray[Any]]
 
 
@@ -66,7 +68,7 @@ def check_model(
         on_backend(name, answers[name])
     checks = [
         check
-        for part, compare in (("outputs", _compare_outputs), ("parameters", _compare_parameters))
+        for part, compare in zip(PARTS, (_compare_outputs, _compare_parameters), strict=True)
         if part in spec["parts"]
         for check in compare({name: _part(reply, part) for name, reply in answers.items()})
     ]

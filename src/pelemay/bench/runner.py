@@ -18,17 +18,18 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from pelemay.bench.budget import GUESSED_START_S, estimate_seconds, shrink
+from pelemay.bench.budget import Cost, estimate_seconds, plan_budget
 from pelemay.bench.cgroups import Controller, find_controller
 from pelemay.bench.inputs import InputsOf, inputs_of_model, make_feeds, save_feeds
 from pelemay.bench.jobs import DEFAULT_JOBS, JOBS
 from pelemay.bench.machine import describe
 from pelemay.bench.measure import Bench, measure_scenario
-from pelemay.bench.pre_check import check_model
+from pelemay.bench.pre_check import PARTS, check_model
 from pelemay.bench.process import Reply
 from pelemay.bench.results import Check, Result
 from pelemay.bench.scenario import Hooks, ModelInfo, Options, Scenario
 from pelemay.bench.suite import Suite
+from pelemay.bench.units import as_seconds
 from pelemay.errors import InputError, PelemayError
 
 
@@ -134,6 +135,11 @@ def _refuse(jobs: Sequence[str], models: Sequence[ModelInfo]) -> None:
         raise InputError(f"two models are called '{twice[0]}'", hint="Rename one file")
 
 
+def _part_of(job: str) -> str:
+    """The part of the check that a job depends on."""
+    return "outputs" if JOBS[job].runs_model else "parameters"
+
+
 @dataclass
 class _Run:
     """The state of a suite while it runs."""
@@ -147,7 +153,8 @@ class _Run:
     began: float
     feeds: dict[str, str] = field(default_factory=dict)
     no_feeds: dict[str, str] = field(default_factory=dict)
-    process_s: dict[tuple[str, str], float] = field(default_factory=dict)
+    replies: dict[tuple[str, str], Reply] = field(default_factory=dict)
+    left_out: dict[Scenario, float] = field(default_factory=dict)
 
     def make_inputs(self, inputs_of: InputsOf) -> None:
         if not any(JOBS[job].runs_model for job in self.jobs):
@@ -180,18 +187,19 @@ class _Run:
         self.suite = replace(self.suite, checks=tuple(checks))
 
     def _parts(self, model: ModelInfo) -> list[str]:
-        wanted = {JOBS[job].runs_model for job in self.jobs}
-        outputs = ["outputs"] if True in wanted and model.name in self.feeds else []
-        return outputs + (["parameters"] if False in wanted else [])
+        wanted = {_part_of(job) for job in self.jobs}
+        if model.name in self.no_feeds:
+            wanted.discard("outputs")
+        return sorted(wanted)
 
     def _given(self, model: ModelInfo) -> dict[str, Any]:
         return {"model": str(model.path), "feeds": self.feeds.get(model.name)}
 
     def _checked(self, model: ModelInfo, backend: str, reply: Reply) -> None:
-        self.process_s[model.name, backend] = reply.elapsed_s
+        self.replies[model.name, backend] = reply
         total = len(self.suite.models) * len(self.backends)
         label = f"{model.name} with {backend}"
-        self.tell(Progress("checked", len(self.process_s), total, label))
+        self.tell(Progress("checked", len(self.replies), total, label))
 
     def _scenarios(self) -> list[Scenario]:
         return [
@@ -202,14 +210,20 @@ class _Run:
         ]
 
     def plan(self) -> None:
-        costs = [
-            (s.job, self.process_s.get((s.model, s.backend), GUESSED_START_S))
-            for s in self._scenarios()
-            if self._refusal(s) is None
-        ]
-        used = shrink(self.suite.options, costs, time.monotonic() - self.began)
-        self.suite = replace(self.suite, used=used)
+        costs = {s: self._cost(s) for s in self._scenarios() if self._refusal(s) is None}
+        plan = plan_budget(self.suite.options, costs, time.monotonic() - self.began)
+        self.suite = replace(self.suite, used=plan.options)
+        self.left_out = {scenario: costs[scenario].once_s for scenario in plan.left_out}
         self.tell(Progress("planned", total=len(costs), suite=self.suite))
+
+    def _cost(self, scenario: Scenario) -> Cost:
+        """What a process of the scenario takes, as far as the check has shown it."""
+        reply = self.replies.get((scenario.model, scenario.backend))
+        if reply is None:
+            return Cost()
+        seconds = {part: reply.answer[part]["seconds"] for part in PARTS if part in reply.answer}
+        start_s = reply.elapsed_s - sum(seconds.values())
+        return Cost(start_s, seconds[_part_of(scenario.job)])
 
     def measure(self) -> None:
         bench = Bench(self.suite.used, self.hooks, self._controller())
@@ -226,10 +240,12 @@ class _Run:
 
     def _refusal(self, scenario: Scenario) -> Result | None:
         """The result of a scenario that is not worth measuring."""
-        runs_model = JOBS[scenario.job].runs_model
-        if runs_model and scenario.model in self.no_feeds:
+        if scenario in self.left_out:
+            took = as_seconds(self.left_out[scenario])
+            return Result(scenario, "left out", f"to keep the time budget; it took {took} once")
+        part = _part_of(scenario.job)
+        if part == "outputs" and scenario.model in self.no_feeds:
             return Result(scenario, "error", self.no_feeds[scenario.model])
-        part = "outputs" if runs_model else "parameters"
         for check in self.suite.checks:
             subject = (check.model, check.backend, check.part)
             if subject == (scenario.model, scenario.backend, part) and check.status != "ok":

@@ -99,6 +99,8 @@ class Options:
         Compare all backends' answers before any is timed.
     seed : int
         Of the inputs.
+    no_heap : tuple of str
+        Jobs whose heap is not followed; a budget may put some here.
     """
 
     warmup_s: float = 2.0
@@ -113,14 +115,19 @@ class Options:
     timeout_s: float = 600.0
     pre_check: bool = True
     seed: int = 0
+    no_heap: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
             least = 1 if field.name in ("min_samples", "max_samples", "threads") else 0
-            if value is not None and value < least:
+            if isinstance(value, int | float) and value < least:
                 allowed = f"{value} is not allowed; allowed: {least} or more"
                 raise InputError(allowed, where=field.name)
+
+    def follows_heap(self, job: str) -> bool:
+        """Whether a job is done under memray too."""
+        return bool(self.memory_time_s) and job not in self.no_heap
 
     @property
     def phases_s(self) -> float:

@@ -1,9 +1,9 @@
 """Reading models: files in, checked models out, weights still in the file.
 
 >>> from pelemay.importers import load
->>> load("no-such-file.onnx")  # doctest: +ELLIPSIS
+>>> load("no-such-file.onnx")
 Traceback (most recent call last):
-pelemay.errors.ModelError: no-such-file.onnx...cannot be read: No such file or directory
+pelemay.errors.ModelError: no-such-file.onnx: cannot be read: No such file or directory
 """
 
 from pelemay.importers.model import Metadata, Model, ValueInfo, from_proto, load

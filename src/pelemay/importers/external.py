@@ -62,7 +62,10 @@ class ExternalFiles:
             )
         path = _inside(self.folder, location)
         if path not in self._opened:
-            self._opened[path] = Source.of_file(path)
+            try:
+                self._opened[path] = Source.of_file(path)
+            except ModelError as error:
+                raise error.at(f"external data path {location!r}") from error
         return self._opened[path]
 
 

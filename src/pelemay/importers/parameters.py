@@ -86,6 +86,8 @@ class TensorTable:
     def _external(self, proto: TensorProto) -> StoredTensor:
         entries = {entry.key: entry.value for entry in proto.external_data}
         try:
+            if not all(isinstance(value, str) for value in entries.values()):
+                raise ModelError("an entry of external_data is not UTF-8")
             dtype, shape = checked_type(proto)
             if dtype is DType.STRING:
                 raise ModelError("strings cannot lie in another file")

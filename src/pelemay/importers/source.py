@@ -65,9 +65,9 @@ class Source:
             descriptor = os.open(path, flags)
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or error
-            raise ModelError(f"cannot be read: {reason}", where=str(path)) from error
+            raise ModelError(f"cannot be read: {reason}") from error
         try:
-            return cls(path, *_mapping(descriptor, path))
+            return cls(path, *_mapping(descriptor))
         finally:
             os.close(descriptor)
 
@@ -114,10 +114,10 @@ class Source:
         return None
 
 
-def _mapping(descriptor: int, path: Path) -> tuple[mmap.mmap, os.stat_result]:
+def _mapping(descriptor: int) -> tuple[mmap.mmap, os.stat_result]:
     status = os.fstat(descriptor)
     if not stat.S_ISREG(status.st_mode):
-        raise ModelError("is not a regular file", where=str(path))
+        raise ModelError("is not a regular file")
     if not status.st_size:
-        raise ModelError("the file is empty", where=str(path), hint="download or export it again")
+        raise ModelError("the file is empty", hint="download or export it again")
     return mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ), status

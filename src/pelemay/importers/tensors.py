@@ -84,7 +84,6 @@ def stored_tensor(
     """
     try:
         dtype, shape = checked_type(proto)
-        np.zeros(min(math.prod(shape), 10**9), dtype.numpy)
         field = _check_payload(payload.segments, dtype, math.prod(shape))
     except ModelError as error:
         raise error.at(f"tensor '{proto.name}'") from error

@@ -10,7 +10,7 @@ from io import StringIO
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from pelemay.bench.findings import findings
+from pelemay.bench.finding import findings
 from pelemay.bench.reports import bars
 from pelemay.bench.reports.sections import Section, Table, agreement, header, sections
 from pelemay.bench.suite import Suite

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pelemay.bench.findings import findings
+from pelemay.bench.finding import findings
 from pelemay.bench.reports import bars
 from pelemay.bench.reports.sections import Section, Table, agreement, header, sections
 from pelemay.bench.suite import Suite

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from pelemay.bench.figures import Figure, figures_of, peak_rss_bytes, statistics_of
-from pelemay.bench.findings import describe_model
+from pelemay.bench.finding import describe_model
 from pelemay.bench.machine import Machine
 from pelemay.bench.results import Result
 from pelemay.bench.scenario import ModelInfo
@@ -126,8 +126,8 @@ def _remarks(results: Iterable[Result]) -> list[str]:
         if not result.is_ok:
             about.setdefault(f"{result.status}: {result.reason}", []).append(result.scenario.label)
         for group, reason in result.notes.items():
-            titles = " and ".join(figure.title for figure in figures_of(group))
-            about.setdefault(f"no {titles}: {reason}", []).append(result.scenario.label)
+            titles = ", ".join(figure.title for figure in figures_of(group))
+            about.setdefault(f"without {titles}: {reason}", []).append(result.scenario.label)
         if result.memory is not None and not result.memory.is_exact:
             inexact = "peak RSS is sampled: the kernel forbids to reset its own mark"
             about.setdefault(inexact, []).append(result.scenario.label)

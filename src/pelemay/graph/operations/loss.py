@@ -14,8 +14,9 @@ from __future__ import annotations
 from typing import Any
 
 from pelemay.errors import ExecutionError
+from pelemay.graph.dtypes import DType
 from pelemay.graph.operations.activation import log_softmax
-from pelemay.graph.operations.common import Array, in_float32
+from pelemay.graph.operations.common import Array, cast, in_float32
 from pelemay.graph.operations.table import Operation
 
 
@@ -30,7 +31,8 @@ def negative_log_likelihood(
     reduction: str = "mean",
 ) -> Array:
     classes = x.shape[1]
-    right = xp.expand_dims(xp.clip(target, 0, classes - 1), axis=1)
+    held = xp.clip(cast(xp, target, DType.INT64), 0, classes - 1)
+    right = xp.expand_dims(held, axis=1)
     picked = xp.take_along_axis(x, right, axis=1)[:, 0, ...]
     if weight is None:
         weights = xp.ones_like(picked)

@@ -68,7 +68,11 @@ class Settings:
         return 2 if self.direction == "bidirectional" else 1
 
     def functions(self, xp: Any, defaults: Names) -> list[list[Callable[[Array], Array]]]:
-        """The activation functions of each direction, clipping included."""
+        """The activation functions of each direction, clipping included.
+
+        Clipping is for the gates: the third function, of LSTM's cell, is without it in
+        onnxruntime and OpenVINO, and so here.
+        """
         count = len(defaults) * self.directions
         names = tuple(n.lower() for n in self.activations[:count] or defaults * self.directions)
         if unknown := [name for name in names if name not in ACTIVATIONS]:
@@ -76,19 +80,21 @@ class Settings:
                 f"activation {unknown[0]} is not known", hint=f"one of {', '.join(ACTIVATIONS)}"
             )
         parameters = _parameters(names, {"alpha": self.alpha, "beta": self.beta})
-        made = [_bound(xp, n, p, self.clip) for n, p in zip(names, parameters, strict=True)]
-        return [made[i : i + len(defaults)] for i in range(0, len(made), len(defaults))]
+        size = len(defaults)
+        made = [
+            _bound(xp, name, parameters[i], self.clip if i % size < 2 else None)
+            for i, name in enumerate(names)
+        ]
+        return [made[i : i + size] for i in range(0, len(made), size)]
 
 
 def _parameters(names: Names, given: dict[str, Floats]) -> list[dict[str, float]]:
-    """Numbers belong to the functions in order: to all of them, or to those that take one."""
+    """Numbers belong, in order, to the functions that take one."""
     found: list[dict[str, float]] = [{} for _ in names]
     for key, values in given.items():
-        takers = [i for i, name in enumerate(names) if key in ACTIVATIONS[name][1]]
-        places = range(len(names)) if len(values) == len(names) else takers
-        for place, value in zip(places, values, strict=False):
-            if place in takers:
-                found[place][key] = value
+        takers = (i for i, name in enumerate(names) if key in ACTIVATIONS[name][1])
+        for place, value in zip(takers, values, strict=False):
+            found[place][key] = value
     return found
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import partial
 from typing import Any
 
@@ -48,18 +49,28 @@ Numbers = np.ndarray[Any, Any]
 
 @dataclass(frozen=True)
 class Stretch:
-    """What happens along one axis: sizes, the exact scale, and the part of the input wanted."""
+    """What happens along one axis.
+
+    Parameters
+    ----------
+    size, output : int
+        Sizes of the input and the output.
+    ideal : float
+        The output's size before it was rounded.
+    start, end : float
+        The part of the input that is wanted; 0 and 1 are its ends.
+    """
 
     size: int
     output: int
-    scale: float
+    ideal: float
     start: float = 0.0
     end: float = 1.0
 
     @property
-    def ideal(self) -> float:
-        """The output's size before it was rounded."""
-        return self.size * self.scale
+    def scale(self) -> float:
+        """How much longer the output is."""
+        return self.ideal / self.size if self.size else 1.0
 
 
 @dataclass(frozen=True)
@@ -132,18 +143,20 @@ def _stretches(
         return [_scaled(n, s, *e) for s, (n, *e) in zip(np.asarray(given), parts, strict=True)]
     wanted = ints(given)
     if policy == "stretch":
-        return [
-            Stretch(n, o, o / n if n else 1.0, *e) for o, (n, *e) in zip(wanted, parts, strict=True)
-        ]
-    ratios = [o / n for o, n in zip(wanted, lengths, strict=True)]
-    scale = min(ratios) if policy == "not_larger" else max(ratios)
-    return [Stretch(n, math.floor(scale * n + 0.5), scale, *e) for n, *e in parts]
+        return [Stretch(n, o, o, *e) for o, (n, *e) in zip(wanted, parts, strict=True)]
+    extreme = min if policy == "not_larger" else max
+    ratio = extreme(Fraction(o, n) for o, n in zip(wanted, lengths, strict=True))
+    return [
+        Stretch(n, math.floor(ratio * n + Fraction(1, 2)), float(ratio * n), *e) for n, *e in parts
+    ]
 
 
 def _scaled(length: int, scale: Any, start: float, end: float) -> Stretch:
-    """In float32, as the scales are: 10 times 0.7 is 7."""
-    output = np.float32(length) * np.float32(end - start) * np.float32(scale)
-    return Stretch(length, math.floor(output), float(scale), start, end)
+    """In float32, as the scales are: 10 times 0.7 is 7, and a whole size is meant exactly."""
+    ideal = np.float32(length) * np.float32(scale)
+    output = math.floor(ideal * np.float32(end - start))
+    exact = float(ideal) if ideal == round(ideal) else length * float(scale)
+    return Stretch(length, output, exact, start, end)
 
 
 @in_float32
@@ -153,7 +166,7 @@ def _resized(
     beyond: dict[int, Numbers] = {}
     for axis, stretch in by_axis.items():
         whole = outside is None or (stretch.start, stretch.end) == (0.0, 1.0)
-        if stretch.scale == 1 and whole:
+        if stretch.size == stretch.output == stretch.ideal and whole:
             continue
         where = _coordinates(stretch, how.coordinates)
         beyond[axis] = (where < 0) | (where > stretch.size - 1)
@@ -183,7 +196,7 @@ def _along(xp: Any, x: Array, axis: int, places: Numbers, weights: Numbers | Non
 
 
 def _half_pixel(x: Numbers, s: Stretch) -> Numbers:
-    return (x + 0.5) / s.scale - 0.5
+    return (x + 0.5) * s.size / s.ideal - 0.5
 
 
 def _half_pixel_symmetric(x: Numbers, s: Stretch) -> Numbers:
@@ -196,11 +209,11 @@ def _pytorch_half_pixel(x: Numbers, s: Stretch) -> Numbers:
 
 
 def _align_corners(x: Numbers, s: Stretch) -> Numbers:
-    return x * ((s.size - 1) / (s.ideal - 1)) if s.output > 1 else x * 0.0
+    return x * (s.size - 1) / (s.ideal - 1) if s.output > 1 else x * 0.0
 
 
 def _asymmetric(x: Numbers, s: Stretch) -> Numbers:
-    return x / s.scale
+    return x * s.size / s.ideal
 
 
 def _crop(x: Numbers, s: Stretch) -> Numbers:
@@ -272,8 +285,7 @@ def grid_sample(
     axes = []
     for axis, (low, high) in enumerate(borders):
         along = low + (flat[:, :, len(sizes) - 1 - axis] + 1) * ((high - low) / 2)
-        along = xp.round(along) if mode == "nearest" else along
-        axes.append(settle(along, axis) if settle else along)
+        axes.append(xp.round(along) if mode == "nearest" else along)
     if mode == "nearest":
         y = pixels(xp, x, axes, settle)
     else:

@@ -39,6 +39,7 @@ class Lexer:
 
     @property
     def start(self) -> int:
+        """Where the token begins, in characters."""
         return self.match.start(self.kind)
 
     def advance(self) -> str:
@@ -54,26 +55,31 @@ class Lexer:
         return before
 
     def error(self, what: str, start: int | None = None, hint: str = "") -> ModelError:
+        """An error at the token, or at ``start``."""
         start = self.start if start is None else start
         line = self.text.count("\n", 0, start) + 1
         column = start - self.text.rfind("\n", 0, start)
         return ModelError(what, where=f"line {line}, column {column}", hint=hint)
 
     def expected(self, what: str) -> ModelError:
+        """The error that something else was expected than the token."""
         found = repr(self.lexeme[:40]) if self.lexeme else "the end"
         return self.error(f"expected {what}, but found {found}")
 
     def accept(self, token: str) -> bool:
+        """Step over ``token`` if it is here."""
         if self.lexeme != token:
             return False
         self.advance()
         return True
 
     def expect(self, token: str) -> None:
+        """Step over ``token``, which must be here."""
         if not self.accept(token):
             raise self.expected(f"'{token}'")
 
     def take(self, kind: str, what: str) -> str:
+        """Step over a token of that kind and return it; ``what`` is for the error."""
         if self.kind != kind:
             raise self.expected(what)
         return self.advance()
@@ -88,24 +94,29 @@ class Lexer:
         return found
 
     def string(self) -> str:
+        """Read a string."""
         start = self.start
         return self.unquoted(self.take("string", "a string in quotes"), start)
 
     def name(self) -> str:
+        """Read the name of a value."""
         start = self.start
         token = self.take("name", "a value's name, such as %x")[1:]
         return self.unquoted(token, start) if token.startswith('"') else token
 
     def unquoted(self, token: str, start: int) -> str:
+        """What a string token means."""
         try:
             return unquote(token)
         except ValueError as error:
             raise self.error(f"a broken string: {error}", start) from error
 
     def word(self, what: str) -> str:
+        """Read a word, plain or in quotes."""
         return self.string() if self.kind == "string" else self.take("word", what)
 
     def integer(self, what: str) -> int:
+        """Read an integer of 64 bits, with or without a sign."""
         start = self.start
         token = self.take("number", what)
         if not token.lstrip("-").isdigit() or not -(1 << 63) <= int(token) < 1 << 64:
