@@ -23,7 +23,7 @@ from pelemay.graph import Graph
 from pelemay.importers import from_proto
 
 
-class PelemayBackendRep(BackendRep):  # type: ignore[misc]
+class PelemayBackendRep(BackendRep):
     """A model that is ready to run."""
 
     def __init__(self, graph: Graph) -> None:
@@ -48,15 +48,14 @@ class PelemayBackendRep(BackendRep):  # type: ignore[misc]
         InputError
             If there are more values than inputs.
         """
-        if not isinstance(inputs, dict):
-            names = list(self.graph.inputs)
-            if len(inputs) > len(names):
-                raise InputError(f"{len(inputs)} values for the inputs {names}")
-            inputs = dict(zip(names, inputs, strict=False))
-        return tuple(self._runnable.run(inputs).values())
+        names = list(self.graph.inputs)
+        if len(inputs) > len(names):
+            raise InputError(f"{len(inputs)} values for the inputs {names}")
+        feeds = inputs if isinstance(inputs, dict) else dict(zip(names, inputs, strict=False))
+        return tuple(self._runnable.run(feeds).values())
 
 
-class PelemayBackend(Backend):  # type: ignore[misc]
+class PelemayBackend(Backend):
     """``onnx.backend.base.Backend`` over the reference backend."""
 
     @classmethod

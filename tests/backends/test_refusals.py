@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import tracemalloc
 
 import numpy as np
@@ -65,6 +67,25 @@ def test_an_unknown_operation_is_refused(save, name):
     path = save([UNKNOWN], [3], domains=["mine"])
     with pytest.raises(UnsupportedError, match="Frobnicate"):
         get(name).prepare(path)
+
+
+def test_openvino_sends_nothing_to_its_makers(save):
+    pytest.importorskip("openvino")
+    path = save([UNKNOWN], [3], domains=["mine"])
+    code = f"""
+import os, sys
+from pathlib import Path
+from pelemay import backends
+from pelemay.errors import UnsupportedError
+forks = []
+os.register_at_fork(before=lambda: forks.append(1))
+try:
+    backends.get("openvino").prepare(Path({str(path)!r}))
+except UnsupportedError:
+    pass
+assert not forks and not sys.modules["openvino_telemetry"]
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 @pytest.mark.parametrize("name", ["torch", "reference", "naive"])

@@ -35,7 +35,7 @@ def encoding(request) -> str:
 
 
 def test_loading_adds_little(run_python, resnet101, encoding):
-    # Processor time, so that a busy machine does not fail the test; benchmarks/load.py has the rest.
+    # Processor time, because a busy machine must not fail the test.
     code = (
         MEASURE
         + """

@@ -97,7 +97,7 @@ def _evaluator(key: _Key) -> Callable[[dict[str, Any]], list[Any]]:
             f"(operator set {node.version}): {error}",
             where=node.label,
         ) from error
-    return lambda feeds: list(evaluator.run(None, feeds))  # type: ignore[arg-type]
+    return lambda feeds: list(evaluator.run(None, feeds))
 
 
 def node_proto(node: Node) -> NodeProto:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -58,12 +59,12 @@ class ReferenceBackend:
 
     def import_runtime(self) -> None:
         """Import NumPy, onnx and the operation table."""
-        import pelemay.importers
         from pelemay.graph.operations import table
 
+        for module in ("pelemay.importers", "pelemay.serialization"):
+            import_module(module)
         numpy_table()
         table()
-        assert pelemay.importers.load
 
     def prepare(
         self, path: Path, *, threads: int | None = None, wrap: Wrap | None = None

@@ -6,6 +6,7 @@ the constants of the model as read, under the names that OpenVINO keeps for them
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,13 +26,16 @@ class OpenVinoBackend:
     extra = "openvino"
 
     def import_runtime(self) -> None:
-        """Import OpenVINO.
+        """Import OpenVINO, without its telemetry.
 
         Raises
         ------
         BackendUnavailableError
             If it is not installed.
         """
+        # Unless asked not to, OpenVINO reports to its makers over the network, from a forked
+        # process; without this package it falls back to a stub that sends nothing.
+        sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
         import_packages(self)
 
     def prepare(self, path: Path, *, threads: int | None = None) -> OpenVinoRunnable:
