@@ -27,6 +27,7 @@ napoleon_google_docstring = False
 napoleon_use_rtype = False
 # As a list: autodoc would describe each attribute again, and "a, b : type" is taken for one name.
 napoleon_custom_sections = [("Attributes", "params_style")]
+highlight_language = "text"
 html_theme = "furo"
 html_title = "pelemay"
 exclude_patterns = ["_build", "_ext"]

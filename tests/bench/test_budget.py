@@ -8,13 +8,16 @@ from pelemay.bench import (
     DEFAULT_JOBS,
     JOBS,
     Options,
+    Scenario,
     default_suite_options,
     estimate_seconds,
 )
-from pelemay.bench.budget import LEAST_FACTOR, Cost
+from pelemay.bench.budget import LEAST_FACTOR, Cost, Plan, plan_budget
 
-costs = st.lists(
-    st.builds(Cost, st.sampled_from(sorted(JOBS)), st.floats(0.1, 5), st.floats(0.01, 5)),
+LOADING = "load+first run"
+costs = st.dictionaries(
+    st.builds(Scenario, st.sampled_from(sorted(JOBS)), st.sampled_from("ab"), st.text(max_size=2)),
+    st.builds(Cost, st.floats(0.1, 5), st.floats(0.01, 5)),
     min_size=1,
     max_size=40,
 )
@@ -22,32 +25,46 @@ costs = st.lists(
 
 @given(costs, st.floats(1, 1000), st.floats(0, 100))
 def test_phases_shrink_alike_and_never_grow(
-    costs: list[Cost], budget_s: float, spent_s: float
+    costs: dict[Scenario, Cost], budget_s: float, spent_s: float
 ) -> None:
     asked = Options(budget_s=budget_s)
-    used = shrink(asked, costs, spent_s)
+    plan = plan_budget(asked, costs, spent_s)
+    used = plan.options
     factor = used.time_s / asked.time_s
-    assert LEAST_FACTOR <= factor <= 1
+    assert LEAST_FACTOR * 0.999 <= factor <= 1
     assert used.warmup_s == pytest.approx(factor * asked.warmup_s)
     assert used.memory_time_s == pytest.approx(factor * asked.memory_time_s)
-    least = sum(cost.least_seconds(used) for cost in costs)
-    if factor > LEAST_FACTOR:
-        assert spent_s + least + used.phases_s * len(costs) <= budget_s * 1.001
+    kept = {s: cost for s, cost in costs.items() if s not in plan.left_out}
+    least = sum(cost.least_seconds(s.job, used) for s, cost in kept.items())
+    if factor > LEAST_FACTOR * 1.001:
+        assert spent_s + least + used.phases_s * len(kept) <= budget_s * 1.001
+    assert {s.job for s in plan.left_out} <= {LOADING}
+    if plan.left_out:
+        assert used.no_heap == (LOADING,)
 
 
 @given(costs)
-def test_without_a_budget_nothing_shrinks(costs: list[Cost]) -> None:
+def test_without_a_budget_nothing_shrinks(costs: dict[Scenario, Cost]) -> None:
     asked = Options()
-    assert shrink(asked, costs, spent_s=1e6) == asked
+    assert plan_budget(asked, costs, spent_s=1e6) == Plan(asked)
 
 
 def test_the_heap_of_loading_goes_first_when_processes_alone_take_too_long() -> None:
-    costs = [Cost(job, 1.0, 1.0) for job in DEFAULT_JOBS] * 3
-    assert shrink(Options(budget_s=60), costs, 0.0).no_heap == ()
-    used = shrink(Options(budget_s=30), costs, 0.0)
-    assert used.no_heap == ("load+first run",)
-    assert not used.follows_heap("load+first run")
-    assert used.follows_heap("import+serialize")
+    costs = {Scenario(job, "net", name): Cost(1, 1) for job in DEFAULT_JOBS for name in "abc"}
+    assert plan_budget(Options(budget_s=60), costs, 0.0).options.no_heap == ()
+    plan = plan_budget(Options(budget_s=34), costs, 0.0)
+    assert (plan.options.no_heap, plan.left_out) == ((LOADING,), ())
+    assert not plan.options.follows_heap(LOADING)
+    assert plan.options.follows_heap("import+serialize")
+
+
+def test_then_the_longest_are_left_out() -> None:
+    costs = {Scenario(LOADING, "net", name): Cost(1, n) for n, name in enumerate("abcd")}
+    plan = plan_budget(Options(budget_s=13), costs, 0.0)
+    assert [scenario.backend for scenario in plan.left_out] == ["d"]
+    plan = plan_budget(Options(budget_s=13), costs, 100.0)
+    assert len(plan.left_out) == 4
+    assert plan.options.time_s == pytest.approx(5 * LEAST_FACTOR)
 
 
 def test_estimates() -> None:

@@ -105,6 +105,14 @@ def test_a_budget_shrinks_the_phases(model: Path) -> None:
     assert suite.elapsed_s < 8
 
 
+def test_a_budget_that_is_too_small_leaves_out_what_loads(model: Path, inputs_of: Any) -> None:
+    jobs, options = ["import", "load+first run"], Options(budget_s=0.1)
+    suite = run_suite(jobs, [model], _fakes("Plain"), options, inputs_of=inputs_of)
+    assert [r.status for r in suite.results] == ["ok", "left out"]
+    assert "it took" in suite.results[1].reason
+    assert suite.is_ok
+
+
 def test_a_model_without_inputs_still_has_its_parameters_imported(tmp_path: Path) -> None:
     broken = tmp_path / "broken.onnx"
     broken.write_bytes(b"\xff" * 100)

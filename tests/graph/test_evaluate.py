@@ -119,7 +119,6 @@ def test_a_body_that_runs_twice_finds_its_values_twice() -> None:
     assert watcher.at_start["2"] == {"a", "b"}
 
 
-@pytest.mark.xfail(reason="evaluate() holds a node's results while the next node runs")
 def test_a_value_that_nobody_reads_is_dropped_at_once() -> None:
     watcher = watched(node(0, "", "ab"), node(1, "a", "c"), outputs="c")
     assert watcher.at_end["0"] == {"a", "b"}

@@ -53,11 +53,20 @@ CAUSAL = [
     ((whole(1, 3, 2), whole(3, 1, 4)), {"activation": "silu"}),
     ((whole(1, 2, 3), whole(2, 1, 1)), {}),
 ]
+IMAGE_SHAPE = np.int64([5, 6])
+FOLDED = [
+    ((whole(2, 12, 20), IMAGE_SHAPE, np.int64([2, 2])), {}),
+    (
+        (whole(1, 6, 12), IMAGE_SHAPE, np.int64([3, 1])),
+        {"pads": [1, 0, 0, 1], "strides": [1, 2], "dilations": [1, 2]},
+    ),
+]
 CASES = [
     *(("Conv", *case) for case in CONVS),
     *(("ConvTranspose", *case) for case in TRANSPOSED),
     *(("DeformConv", *case) for case in DEFORMED),
     *(("CausalConvWithState", *case) for case in CAUSAL),
+    *(("Col2Im", *case) for case in FOLDED),
 ]
 
 
@@ -87,6 +96,11 @@ def test_transposed_convolution_like_onnxruntime(like_onnxruntime, inputs, attri
 @pytest.mark.parametrize(("inputs", "attributes"), DEFORMED)
 def test_deformable_convolution_like_onnxruntime(like_onnxruntime, inputs, attributes):
     like_onnxruntime("DeformConv", *inputs, **attributes)
+
+
+@pytest.mark.parametrize(("inputs", "attributes"), FOLDED)
+def test_columns_like_onnxruntime(like_onnxruntime, inputs, attributes):
+    like_onnxruntime("Col2Im", *inputs, **attributes)
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float64])

@@ -1,4 +1,4 @@
-"""ONNX Runtime with every option that lowers its memory."""
+"""ONNX Runtime with the options that lower its memory."""
 
 from pathlib import Path
 
@@ -20,7 +20,8 @@ class FrugalBackend:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads or 0
         options.enable_cpu_mem_arena = False
-        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+        unoptimised = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+        options.graph_optimization_level = unoptimised
         options.add_session_config_entry("session.disable_prepacking", "1")
         try:
             return Runnable(onnxruntime.InferenceSession(str(path), options))

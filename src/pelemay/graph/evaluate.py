@@ -20,7 +20,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from pelemay.errors import ExecutionError, PelemayError, UnsupportedError
+from pelemay.errors import ExecutionError, InputError, PelemayError, UnsupportedError
 from pelemay.graph.ir import Attribute, Graph, Node, reads
 from pelemay.graph.operations import Operation, find
 from pelemay.graph.values import Constant, ValueType
@@ -130,28 +130,40 @@ def evaluate(
 
     Raises
     ------
+    InputError
+        If a value is neither fed nor made.
     PelemayError
-        With the node's label as its place.
+        What a node raised, with the node's label as its place.
     """
     wanted = tuple(graph.outputs if outputs is None else outputs)
     values: dict[str, Value] = {**(outer or {}), **feeds}
     left = Counter(name for node in graph.nodes for name in set(reads(node)))
     left.update(wanted)
-    kept = set(outer or ())
     for node in graph.nodes:
-        for name in reads(node):
-            if name not in values and name in graph.constants:
-                values[name] = executor.constant(graph.constants[name])
+        names = set(reads(node))
+        _bring(names, graph, values, executor, node.label)
         results = _run_node(node, values, executor)
         values.update((n, v) for n, v in zip(node.outputs, results, strict=False) if n and left[n])
-        for name in set(reads(node)):
+        del results
+        for name in names:
             left[name] -= 1
-            if not left[name] and name not in kept:
+            if not left[name]:
                 del values[name]
-    for name in wanted:
-        if name not in values and name in graph.constants:
-            values[name] = executor.constant(graph.constants[name])
+    _bring(wanted, graph, values, executor, f"graph '{graph.name}'")
     return {name: values[name] for name in wanted}
+
+
+def _bring(
+    names: Iterable[str], graph: Graph, values: dict[str, Value], executor: Executor, where: str
+) -> None:
+    """See that values are there before they are read; constants are brought now."""
+    for name in names:
+        if name in values:
+            continue
+        if name not in graph.constants:
+            known = ", ".join(f"'{n}'" for n in graph.inputs)
+            raise InputError(f"value '{name}' is missing", where=where, hint=f"inputs are {known}")
+        values[name] = executor.constant(graph.constants[name])
 
 
 def _run_node(node: Node, values: Mapping[str, Value], executor: Executor) -> tuple[Value, ...]:
@@ -177,11 +189,13 @@ def _describe(value: Value) -> str:
 
 def _bind(value: Attribute, values: Mapping[str, Value], executor: Executor) -> Any:
     """Make graphs callable over the values around them, and constants arrays."""
+    if isinstance(value, (int, float, str)):
+        return value
+    if isinstance(value, tuple):
+        return tuple(_bind(item, values, executor) for item in value)
     if isinstance(value, Graph):
         return Body(value, {name: values[name] for name in value.free_names}, executor)
-    if isinstance(value, Constant):
-        return value.array()
-    return value
+    return value.array() if isinstance(value, Constant) else value
 
 
 @dataclass(frozen=True)

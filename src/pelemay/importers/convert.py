@@ -210,6 +210,13 @@ _CONSTANT_DTYPES = {
 }
 
 
+def _known_type(proto: TypeProto) -> ValueType:
+    found = type_of(proto)
+    if found is None:
+        raise ModelError("an attribute that is a type says nothing")
+    return found
+
+
 def _text(raw: bytes) -> str:
     return raw.decode("utf-8", "surrogateescape")
 
@@ -221,8 +228,8 @@ _READERS: dict[int, Callable[[AttributeProto], Any]] = {
     AttributeProto.FLOATS: lambda a: tuple(a.floats),
     AttributeProto.INTS: lambda a: tuple(a.ints),
     AttributeProto.STRINGS: lambda a: tuple(map(_text, a.strings)),
-    AttributeProto.TYPE_PROTO: lambda a: type_of(a.tp),
-    AttributeProto.TYPE_PROTOS: lambda a: tuple(map(type_of, a.type_protos)),
+    AttributeProto.TYPE_PROTO: lambda a: _known_type(a.tp),
+    AttributeProto.TYPE_PROTOS: lambda a: tuple(map(_known_type, a.type_protos)),
 }
 
 
@@ -259,4 +266,6 @@ def _dim(proto: onnx.TensorShapeProto.Dimension) -> int | str | None:
         if proto.dim_value < 0:
             return None
         return proto.dim_value
+    if not isinstance(proto.dim_param, str):
+        raise ModelError("the name of a dimension is not UTF-8")
     return proto.dim_param or None

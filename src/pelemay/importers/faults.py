@@ -32,6 +32,8 @@ def model_errors(where: str) -> Iterator[None]:
     try:
         yield
     except PelemayError as error:
+        if error.where.startswith(where):
+            raise
         raise error.at(where) from error
     except (Error, ValueError, OverflowError, MemoryError, RecursionError, OSError) as error:
         what = _WORDS.get(type(error).__name__, f"cannot be read: {error}")

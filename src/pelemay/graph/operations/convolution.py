@@ -17,10 +17,10 @@ from typing import Any
 
 from pelemay.errors import ExecutionError
 from pelemay.graph.operations.activation import swish
-from pelemay.graph.operations.common import Array, in_float32
+from pelemay.graph.operations.common import Array, in_float32, ints
 from pelemay.graph.operations.sampling import sample
 from pelemay.graph.operations.table import Operation
-from pelemay.graph.operations.windows import Ints, Window, extent_of, window_of
+from pelemay.graph.operations.windows import Ints, Window, extent_of, pad, window_of
 
 CHANNELS_AT_ONCE = 64
 """Positions of the kernel share a matrix product while they have no more channels than this."""
@@ -250,9 +250,34 @@ def causal_conv_with_state(
     return y, line[:, :, line.shape[2] - kept :]
 
 
+def col2im(
+    xp: Any,
+    x: Array,
+    image_shape: Array,
+    block_shape: Array,
+    *,
+    dilations: Ints = (),
+    pads: Ints = (),
+    strides: Ints = (),
+) -> Array:
+    """An image as the sum of its windows, which ``x`` has as columns: (N, C * kernel, windows)."""
+    sizes, kernel = ints(image_shape), ints(block_shape)
+    window = window_of(sizes, kernel, strides=strides, dilations=dilations, pads=pads)
+    columns = xp.reshape(x, (x.shape[0], -1, math.prod(kernel), *window.outputs))
+    total: Any = 0
+    for index, position in enumerate(window.positions):
+        spread = _spread(xp, columns[:, :, index, ...], window.strides)
+        offsets = zip(window.offsets(position), window.begins, strict=True)
+        begins = [offset - begin for offset, begin in offsets]
+        axes = zip(sizes, begins, spread.shape[2:], strict=True)
+        total = total + pad(xp, spread, begins, [size - b - n for size, b, n in axes])
+    return total
+
+
 ROWS = (
     Operation("Conv", conv, "convolution"),
     Operation("ConvTranspose", conv_transpose, "convolution"),
     Operation("DeformConv", deform_conv, "convolution"),
     Operation("CausalConvWithState", causal_conv_with_state, "convolution"),
+    Operation("Col2Im", col2im, "convolution", host=(1, 2)),
 )
