@@ -126,3 +126,20 @@ def test_torch_sets_its_threads_back(small_models):
     watched.prepare(case.path, threads=1).run(case.feeds)
     assert set(seen) == {1}
     assert torch.get_num_threads() == before
+
+
+def test_onnx_normalizes_old_models_by_their_own_statistics(tmp_path):
+    parameters = [onnx.numpy_helper.from_array(np.full(3, i + 1, np.float32), f"p{i}")
+                  for i in range(4)]  # fmt: skip
+    value = onnx.helper.make_tensor_value_info
+    node = onnx.helper.make_node("BatchNormalization", ["x", "p0", "p1", "p2", "p3"], ["y"])
+    graph = onnx.helper.make_graph(
+        [node], "old", [value("x", 1, [1, 3, 5])], [value("y", 1, [1, 3, 5])], parameters
+    )
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 8)])
+    model.ir_version = 4
+    path = tmp_path / "old.onnx"
+    onnx.save(model, path)
+    x = np.random.default_rng(0).standard_normal((1, 3, 5)).astype(np.float32)
+    want = (x - 3) / np.sqrt(4 + 1e-5) + 2
+    np.testing.assert_allclose(get("onnx").prepare(path).run({"x": x})["y"], want, rtol=1e-5)

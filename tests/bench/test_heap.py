@@ -63,6 +63,6 @@ def test_memray_counts_native_memory_and_no_files(tmp_path: Path) -> None:
             mmap.mmap(file.fileno(), MIB, access=mmap.ACCESS_READ).close()
         return kept, np.ones(20 * MIB, np.uint8), mmap.mmap(-1, 5 * MIB)
 
-    use = heap.track(sample, sizes)
+    use = heap.track(sample, sizes, str(tmp_path))
     assert 55 * MIB <= use.allocated < 56 * MIB
     assert 30 * MIB <= use.peak < 31 * MIB

@@ -152,9 +152,10 @@ def test_results_survive_a_file(model: Path, tmp_path: Path) -> None:
 
 
 SCRIPT = """
-import sys
+import signal, sys
 from pathlib import Path
 from pelemay.bench import Options, run_suite
+signal.signal(signal.SIGINT, signal.default_int_handler)  # A shell may have it ignored.
 try:
     run_suite(["import"], [Path(sys.argv[1])], ["fakes:Endless"], Options(fit=True))
 except KeyboardInterrupt:
@@ -162,7 +163,10 @@ except KeyboardInterrupt:
 """
 
 
-def test_control_c_leaves_nothing_behind(model: Path, tmp_path: Path, is_alive: Any) -> None:
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_control_c_leaves_nothing_behind(
+    model: Path, tmp_path: Path, is_alive: Any, number: signal.Signals, code: int
+) -> None:
     folder = tmp_path / "temporary"
     folder.mkdir()
     process = subprocess.Popen(
@@ -173,8 +177,8 @@ def test_control_c_leaves_nothing_behind(model: Path, tmp_path: Path, is_alive: 
     while not (pids.exists() and pids.read_text().count(" ")) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert list(folder.iterdir())
-    process.send_signal(signal.SIGINT)
-    assert process.wait(30) == 130
+    process.send_signal(number)
+    assert process.wait(30) == code
     assert not any(is_alive(pid) for pid in pids.read_text().split())
     assert not list(folder.iterdir())
 

@@ -79,7 +79,7 @@ def test_run_json(pelemay: Call, model: Path) -> None:
 def test_log_ops_names_each_operation(pelemay: Call, model: Path) -> None:
     records = pelemay("run", model, "--random", "--log-ops", "--json").json["operations"]
     assert [r["operation"] for r in records] == ["MatMul", "Relu"]
-    assert all(r["time_ns"] > 0 and r["bytes"] == 8 for r in records)
+    assert all(r["time_ns"] > 0 and r["output_bytes"] == 8 for r in records)
     assert "MatMul" in pelemay("run", model, "--random", "--log-ops").out
 
 

@@ -102,6 +102,11 @@ def test_a_query_that_sees_nothing_has_zeros(run):
     np.testing.assert_allclose(shares[:, :, 0].sum(axis=-1), 1)
 
 
+def test_an_empty_batch_stays_empty(run):
+    packed = (x[:0] for x in PACKED)
+    assert run("Attention", *packed, **HEADS)[0].shape == (0, 3, 16)
+
+
 def test_token_by_token_is_the_whole(run):
     """With the keys so far handed on, causal attention gives what it gives at once."""
     q, k, v = floats(1, 4, 5, 6), floats(1, 2, 5, 6), floats(1, 2, 5, 4)

@@ -57,7 +57,7 @@ IMAGE_SHAPE = np.int64([5, 6])
 FOLDED = [
     ((whole(2, 12, 20), IMAGE_SHAPE, np.int64([2, 2])), {}),
     (
-        (whole(1, 6, 12), IMAGE_SHAPE, np.int64([3, 1])),
+        (whole(1, 6, 16), IMAGE_SHAPE, np.int64([3, 1])),
         {"pads": [1, 0, 0, 1], "strides": [1, 2], "dilations": [1, 2]},
     ),
 ]

@@ -181,7 +181,7 @@ FIGURES = (
     Figure(
         "time there",
         "fit",
-        "median time of the job in that cgroup",
+        "median time of the job in that cgroup, or the time of one sample if only one fits",
         lambda result, _: None if result.fit is None else result.fit.latency_ns,
         as_time,
     ),

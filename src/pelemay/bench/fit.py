@@ -15,6 +15,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ MIB = 1 << 20
 SLOWEST = 20
 """A run that takes longer than this many times its free latency does not fit."""
 
-_TIMED = {"time_s": 1.0, "min_samples": 3}
+_TIMED: dict[str, Any] = {"time_s": 1.0, "min_samples": 3}
 _LEAST_TIMEOUT_S = 5.0
 
 
@@ -134,10 +135,10 @@ def find_fit(
 
 
 def _measure_at(search: _Search, limit: int, files: list[str], patience_s: float) -> Fit:
-    """Measure the latency at the limit, with more samples than the search took."""
-    for limit_mib in range(limit, limit + 9):
+    """Measure the latency at the limit: of several samples, or of one if only that fits."""
+    for limit_mib, phase in product(range(limit, limit + 9), (_TIMED, {})):
         evict(files)
-        trial = search.attempt(limit_mib * MIB, patience_s, **_TIMED)
+        trial = search.attempt(limit_mib * MIB, patience_s, **phase)
         if trial.reply.status == "ok":
             return Fit(
                 limit_bytes=limit_mib * MIB,

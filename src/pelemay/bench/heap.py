@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import os
 import sys
-import tempfile
 from collections.abc import Callable, Iterable
 from importlib.util import find_spec
 from typing import Any, NamedTuple
@@ -44,7 +43,7 @@ def available() -> bool:
     return find_spec("memray") is not None
 
 
-def track(sample: Callable[[], Any], mapped_sizes: list[int]) -> HeapUse:
+def track(sample: Callable[[], Any], mapped_sizes: list[int], folder: str) -> HeapUse:
     """Run ``sample`` once under memray.
 
     Parameters
@@ -53,6 +52,8 @@ def track(sample: Callable[[], Any], mapped_sizes: list[int]) -> HeapUse:
         What to follow.
     mapped_sizes : list of int
         The list that :func:`note_mapped_files` fills.
+    folder : str
+        Where the trace may lie for a while.
 
     Returns
     -------
@@ -62,15 +63,15 @@ def track(sample: Callable[[], Any], mapped_sizes: list[int]) -> HeapUse:
     import memray
 
     mapped_sizes.clear()
-    with tempfile.TemporaryDirectory(prefix="pelemay-heap-") as folder:
-        path = os.path.join(folder, "trace.bin")  # noqa: PTH118
-        with memray.Tracker(path, memory_interval_ms=1000):
-            result = sample()
-        ranges = resident.mapped_ranges()
-        del result
-        with memray.FileReader(path) as reader:
-            records = _records(reader.get_allocation_records())
-            use = add_up(records, file_sizes=mapped_sizes, file_ranges=ranges)
+    path = os.path.join(folder, "trace.bin")  # noqa: PTH118
+    with memray.Tracker(path, memory_interval_ms=1000):
+        result = sample()
+    ranges = resident.mapped_ranges()
+    del result
+    with memray.FileReader(path) as reader:
+        records = _records(reader.get_allocation_records())
+        use = add_up(records, file_sizes=mapped_sizes, file_ranges=ranges)
+    os.unlink(path)  # noqa: PTH108
     return use
 
 

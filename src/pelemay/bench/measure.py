@@ -11,6 +11,7 @@ In: a scenario and how to measure it. Out: a :class:`Result`.
 
 from __future__ import annotations
 
+import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -142,8 +143,10 @@ def _add_heap(bench: Bench, result: Result, spec: Spec) -> Result:
         is_budget = bool(options.memory_time_s)
         reason = "left out to keep the time budget" if is_budget else "memory time is 0"
         return _noted(result, "heap", reason)
-    heap_spec = {**spec, "phase": "heap", "time_s": options.memory_time_s}
-    reply = _run(bench, result.scenario, heap_spec)
+    # The parent owns the folder of the trace, because a worker can be killed.
+    with tempfile.TemporaryDirectory(prefix="pelemay-heap-") as folder:
+        more = {"phase": "heap", "time_s": options.memory_time_s, "folder": folder}
+        reply = _run(bench, result.scenario, spec | more)
     if reply.status != "ok":
         return _noted(result, "heap", reply.message)
     found = Heap(tuple(reply.answer["allocated"]), tuple(reply.answer["peak"]))

@@ -10,9 +10,12 @@ In: jobs, models, backends, options. Out: a :class:`Suite`.
 
 from __future__ import annotations
 
+import signal
 import tempfile
+import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -106,13 +109,30 @@ def run_suite(
         estimate_s=estimate_seconds(jobs, len(infos), len(names), options),
     )
     on_progress(Progress("begun", suite=suite))
-    with tempfile.TemporaryDirectory(prefix="pelemay-bench-") as folder:
+    with _ends_in_order(), tempfile.TemporaryDirectory(prefix="pelemay-bench-") as folder:
         run = _Run(suite, jobs, names, hooks or Hooks(), on_progress, Path(folder), began)
         run.make_inputs(inputs_of)
         run.check()
         run.plan()
         run.measure()
     return replace(run.suite, elapsed_s=time.monotonic() - began)
+
+
+@contextmanager
+def _ends_in_order() -> Iterator[None]:
+    """Let SIGTERM unwind the stack, so that workers, cgroups and folders go too."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def leave(number: int, _frame: object) -> None:
+        raise SystemExit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _backends(names: Sequence[str] | None) -> list[str]:

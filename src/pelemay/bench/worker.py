@@ -130,7 +130,7 @@ def measure_heap(spec: Spec, channel: Channel, backend: Any) -> Answer:
     began = time.monotonic()
     while not uses or not (job.once_per_process or time.monotonic() - began >= spec["time_s"]):
         bracket("before_sample")
-        uses.append(heap.track(sample, mapped_sizes))
+        uses.append(heap.track(sample, mapped_sizes, spec["folder"]))
         bracket("after_sample")
     return {"allocated": [u.allocated for u in uses], "peak": [u.peak for u in uses]}
 

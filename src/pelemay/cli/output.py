@@ -49,12 +49,13 @@ def table(*headings: str, rows: Sequence[Sequence[str]] = (), right: Sequence[in
     """A table without a frame; columns in ``right`` are numbers."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
+    from rich.text import Text
 
     made = Table(box=SIMPLE_HEAD, pad_edge=False)
     for index, heading in enumerate(headings):
         made.add_column(heading, justify="right" if index in right else "left", overflow="fold")
     for row in rows:
-        made.add_row(*row)
+        made.add_row(*map(Text, row))
     return made
 
 

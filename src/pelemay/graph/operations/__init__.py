@@ -23,6 +23,7 @@ FAMILIES = (
     "creation",
     "detection",
     "elementwise",
+    "flex_attention",
     "indexing",
     "integer",
     "linear",

@@ -45,7 +45,7 @@ def _unpacked(xp: Any, x: Array, heads: int | None) -> Array:
 
 def _packed(xp: Any, x: Array) -> Array:
     moved = xp.permute_dims(x, (0, 2, 1, 3))
-    return xp.reshape(moved, (*moved.shape[:2], -1))
+    return xp.reshape(moved, (*moved.shape[:2], moved.shape[2] * moved.shape[3]))
 
 
 def _with_past(xp: Any, past: Array | None, new: Array) -> Array:
@@ -127,14 +127,16 @@ def attention(
 def _scores(xp: Any, query: Array, keys: Array) -> Array:
     """Products of queries and keys; each head of keys serves a group of query heads."""
     batch, heads, tokens, size = query.shape
-    grouped = xp.reshape(query, (batch, keys.shape[1], -1, size))
+    shared = keys.shape[1]
+    grouped = xp.reshape(query, (batch, shared, heads // shared * tokens, size))
     scores = xp.matmul(grouped, xp.matrix_transpose(cast_like(xp, keys, query)))
     return xp.reshape(scores, (batch, heads, tokens, keys.shape[2]))
 
 
 def _mixed(xp: Any, shares: Array, values: Array) -> Array:
     batch, heads, tokens, count = shares.shape
-    grouped = xp.reshape(shares, (batch, values.shape[1], -1, count))
+    shared = values.shape[1]
+    grouped = xp.reshape(shares, (batch, shared, heads // shared * tokens, count))
     y = xp.matmul(grouped, cast_like(xp, values, shares))
     return xp.reshape(y, (batch, heads, tokens, values.shape[3]))
 
@@ -248,7 +250,7 @@ def linear_attention(
             known = xp.matmul(xp.matrix_transpose(column), state)
             new = (new - known) * rate[:, :, t : t + 1, :]
         state = state + column * new
-        grouped = xp.reshape(q[:, :, t, :], (batch, heads, -1, size))
+        grouped = xp.reshape(q[:, :, t, :], (batch, heads, q_num_heads // heads, size))
         read = xp.matmul(grouped * factor, state)
         outputs.append(xp.reshape(read, (batch, q_num_heads, 1, v.shape[-1])))
     return _packed(xp, xp.concat(outputs, axis=2)), state

@@ -213,7 +213,7 @@ def deform_conv(
     for index, position in enumerate(window.positions):
         where = _window_starts(xp, window, position, x) + moves[:, :, index, :, :]
         patch = sample(xp, images, xp.reshape(where, (n * offset_group, rank, points)))
-        patch = xp.reshape(patch, (n, offset_group, -1, points))
+        patch = xp.reshape(patch, (n, offset_group, images.shape[1], points))
         if scales is not None:
             patch = patch * scales[:, :, index, None, :]
         patch = xp.reshape(patch, (n, group, x.shape[1] // group, points))
@@ -262,8 +262,9 @@ def col2im(
 ) -> Array:
     """An image as the sum of its windows, which ``x`` has as columns: (N, C * kernel, windows)."""
     sizes, kernel = ints(image_shape), ints(block_shape)
+    taps = math.prod(kernel)
     window = window_of(sizes, kernel, strides=strides, dilations=dilations, pads=pads)
-    columns = xp.reshape(x, (x.shape[0], -1, math.prod(kernel), *window.outputs))
+    columns = xp.reshape(x, (x.shape[0], x.shape[1] // taps, taps, *window.outputs))
     total: Any = 0
     for index, position in enumerate(window.positions):
         spread = _spread(xp, columns[:, :, index, ...], window.strides)

@@ -9,6 +9,7 @@ array([-1.,  1.])
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from pelemay.graph.dtypes import DType
@@ -139,7 +140,8 @@ def group_normalization(
     stash_type: DType | None = None,
 ) -> Array:
     """Wu and He, Group normalization, arXiv 1803.08494."""
-    grouped = xp.reshape(_stage_one(xp, x, stash_type), (x.shape[0], num_groups, -1))
+    shape = (x.shape[0], num_groups, math.prod(x.shape[1:]) // num_groups)
+    grouped = xp.reshape(_stage_one(xp, x, stash_type), shape)
     y = cast_like(xp, xp.reshape(_standardized(xp, grouped, (2,), epsilon), x.shape), x)
     return y * _per_channel(xp, scale, x.ndim) + _per_channel(xp, bias, x.ndim)
 

@@ -281,7 +281,7 @@ def grid_sample(
     sizes = x.shape[2:]
     borders = [(0.0, n - 1.0) if align_corners else (-0.5, n - 0.5) for n in sizes]
     settle = _settle(xp, padding_mode, borders)
-    flat = xp.reshape(widened(xp, grid), (grid.shape[0], -1, len(sizes)))
+    flat = xp.reshape(widened(xp, grid), (grid.shape[0], math.prod(grid.shape[1:-1]), len(sizes)))
     axes = []
     for axis, (low, high) in enumerate(borders):
         along = low + (flat[:, :, len(sizes) - 1 - axis] + 1) * ((high - low) / 2)
