@@ -48,6 +48,7 @@ CASES: dict[str, tuple[str, int, list[np.ndarray[Any, Any]], dict[str, Any]]] = 
                                   POSITIVE[0, :, 0, 0]], {"epsilon": 1e-3}),
     "Clip-6": ("Clip", 7, [X], {"min": -0.5, "max": 0.25}),
     "Clip-6, one side": ("Clip", 10, [X], {"max": 0.25}),
+    "DFT-17": ("DFT", 17, [X[0, :, :, :1]], {"axis": 1, "onesided": 1}),
     "Dropout-7": ("Dropout", 7, [X], {"ratio": 0.3}),
     "GridSample-16": ("GridSample", 16, [X, np.tanh(X[:, :2, :, :2])], {"mode": "bicubic"}),
     "Hardmax-1": ("Hardmax", 9, [X], {"axis": 2}),

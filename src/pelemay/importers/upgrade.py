@@ -94,8 +94,9 @@ def _upgraded(node: Node, rewriting: Rewriting) -> Iterator[Node]:
 
 
 def _counted(node: Node) -> Node:
-    """Split needs to know into how many parts where nothing else says so."""
-    if node.op != "Split" or len(node.inputs) > 1 or "num_outputs" in node.attributes:
+    """Say how many outputs are wanted where the meaning depends on it."""
+    wanted = node.op == "MaxPool" or (node.op == "Split" and len(node.inputs) == 1)
+    if not wanted or "num_outputs" in node.attributes:
         return node
     return replace(node, attributes={**node.attributes, "num_outputs": len(node.outputs)})
 
@@ -271,6 +272,12 @@ def _grid_sample(node: Node, rewriting: Rewriting) -> tuple[Node, ...]:
     return (replace(node, attributes={**node.attributes, "mode": names.get(mode, mode)}),)
 
 
+def _dft(node: Node, rewriting: Rewriting) -> tuple[Node, ...]:
+    axis = rewriting.constant(node, "axis", node.attributes.get("axis", 1))
+    length = node.inputs[1] if len(node.inputs) > 1 else ""
+    return (_without(replace(node, inputs=(node.inputs[0], length, axis)), "axis"),)
+
+
 def _gemm(node: Node, rewriting: Rewriting) -> tuple[Node, ...]:
     return (_without(node, "broadcast"),)
 
@@ -284,6 +291,7 @@ RULES: dict[str, tuple[int, Rule]] = {
     "Cast": (6, _cast),
     "Clip": (11, _clip),
     "Concat": (4, _concat),
+    "DFT": (20, _dft),
     "Div": (7, _broadcast),
     "Dropout": (12, _dropout),
     "Equal": (7, _broadcast),
@@ -325,7 +333,6 @@ RULES: dict[str, tuple[int, Rule]] = {
 """Operation to the version whose form the table has, and the rule for older ones."""
 
 SPOKEN_SINCE = {
-    "DFT": 20,
     "GRU": 7,
     "GlobalLpPool": 2,
     "GroupNormalization": 21,
