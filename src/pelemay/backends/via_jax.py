@@ -58,8 +58,8 @@ class XlaBackend:
     def prepare(self, path: Path, *, threads: int | None = None) -> XlaRunnable:
         """Load the graph, copy its parameters, and compile it if all shapes are known.
 
-        XLA's CPU client takes its threads from the processors that the process may use; only
-        ``threads=1`` can be told to a program. Any other number is logged and not obeyed.
+        XLA's CPU client takes its threads when it starts, for the processors that the process
+        may use. Another number is logged and not obeyed.
 
         Raises
         ------
@@ -72,14 +72,14 @@ class XlaBackend:
         self.import_runtime()
         from pelemay.importers import load
 
-        if threads not in (None, 1, _processors()):
-            _log.warning("xla: threads=%s is not obeyed; restrict the process instead", threads)
+        if threads not in (None, _processors()):
+            _log.warning("xla: threads=%s is not obeyed; restrict the process (taskset)", threads)
         graph = load(path).graph
         _refuse_random(graph)
         host = host_names(graph, besides=("If",))
         constants = list(large_constants(graph, host))
         arrays = [to_device(constant.array()) for constant in constants]
-        runnable = XlaRunnable(graph, host, [id(c) for c in constants], arrays, threads == 1)
+        runnable = XlaRunnable(graph, host, [id(c) for c in constants], arrays)
         if specs := _specs(graph, host):
             runnable.program(specs, tuple(graph.outputs), {})
         return runnable
@@ -114,15 +114,14 @@ class XlaRunnable:
         ``id`` of the graph's constants that are arguments.
     arrays : list
         These constants on the device.
-    one_thread : bool
-        Whether programs are compiled for a single thread.
+    programs : dict
+        Shapes to program, the oldest first.
     """
 
     graph: Graph
     host: frozenset[str]
     keys: list[int]
     arrays: list[Any]
-    one_thread: bool = False
     programs: dict[Any, Any] = field(default_factory=dict)
 
     def run(self, feeds: Mapping[str, Any], outputs: Sequence[str] | None = None) -> dict[str, Any]:
@@ -166,10 +165,9 @@ class XlaRunnable:
             values = {**fixed, **moving}
             return list(evaluate(self.graph, values, executor, wanted).values())
 
-        options = {"xla_cpu_multi_thread_eigen": False} if self.one_thread else None
         with _scope(), np.errstate(all="ignore"):
             try:
-                return jax.jit(traced).lower(feeds, self.arrays).compile(options)
+                return jax.jit(traced).lower(feeds, self.arrays).compile()
             except ExecutionError as error:
                 raise _explained(error) from error
             except (
