@@ -34,6 +34,7 @@ class Channel:
         self._out = os.fdopen(descriptor, "w", encoding="utf-8")
 
     def tell(self, event: str, **values: Any) -> None:
+        """Tell the parent what happens."""
         self._out.write(json.dumps({"event": event, **values}) + "\n")
         self._out.flush()
 
