@@ -28,6 +28,7 @@ class OnnxRuntimeBackend:
     """ONNX Runtime with its CPU provider."""
 
     name = "onnxruntime"
+    keeps_names = False
     description = "ONNX Runtime, CPU provider; serializes by writing the model from its session"
     requires = ("onnxruntime",)
     extra = "onnxruntime"

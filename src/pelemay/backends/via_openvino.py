@@ -21,6 +21,7 @@ class OpenVinoBackend:
     """OpenVINO on the CPU, in the precision of the model."""
 
     name = "openvino"
+    keeps_names = False
     description = "OpenVINO's CPU plugin; parameters are the constants of the model that it reads"
     requires = ("openvino",)
     extra = "openvino"

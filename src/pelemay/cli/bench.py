@@ -27,6 +27,9 @@ EXAMPLES = """\
 the three shrink equally until the suite ends within --budget."""
 
 MODELS = ("cats_v_dogs", "cat_dog_breeds", "resnet101-v1-7")
+BACKENDS = ("reference", "naive", "onnxruntime", "openvino", "xla")
+"""Of these, what is installed; 'onnx' and 'torch' would take most of three minutes."""
+
 _PHASES = {"warmup": 2.0, "time": 5.0, "memory_time": 2.0}
 _JOBS = "import, import+serialize, load+first run, run"
 
@@ -36,7 +39,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("models", metavar="MODEL", nargs="*", help="files, or names of 'models list'")
     add("--jobs", metavar="LIST", help=f"of: {_JOBS}")
-    add("--backends", metavar="LIST", help="names of 'pelemay doctor'; all installed ones")
+    add(
+        "--backends",
+        metavar="LIST",
+        help=f"names, or 'all'; those installed of {', '.join(BACKENDS)}",
+    )
     add("--threads", metavar="N", type=int, help="threads that a backend may use")
     add("--warmup", metavar="S", type=float, help="seconds of warming up (2)")
     add("--time", metavar="S", type=float, help="seconds of timing (5)")
@@ -113,8 +120,18 @@ def _measured(models: list[Any], args: argparse.Namespace, options: Options) -> 
     jobs = _listed(args.jobs) or bench.DEFAULT_JOBS
     with _Watcher() as watcher:
         return bench.run_suite(
-            jobs, models, _listed(args.backends), options, on_progress=watcher.tell
+            jobs, models, _backends(args.backends), options, on_progress=watcher.tell
         )
+
+
+def _backends(text: str | None) -> list[str] | None:
+    """The backends named; None, which means all that are installed, for 'all'."""
+    from pelemay import backends
+
+    if text == "all":
+        return None
+    ready = backends.available()
+    return _listed(text) or [name for name in BACKENDS if ready.get(name, "") is None]
 
 
 def _listed(text: str | None) -> list[str] | None:
