@@ -191,15 +191,35 @@ class _Run:
     def check(self) -> None:
         if not self.suite.options.pre_check:
             return
-        self._ask("parameters", sorted(self._subjects("parameters")))
-        self._ask("outputs", sorted(self._subjects("outputs"), key=self._fast_first))
-        checks = [
-            check
-            for model in self.suite.models
-            for part in ("outputs", "parameters")
-            for check in compare(model.name, part, self._replies_about(model.name, part))
-        ]
+        checks: list[Check] = []
+        for model in self.suite.models:
+            parts = self._parts(model)
+            self.tell(Progress("checking", label=model.name, total=len(self.suite.models)))
+            spec = {"parts": parts, "threads": self.suite.options.threads, **self._given(model)}
+            checks += check_model(
+                spec,
+                model.name,
+                self.backends,
+                self.folder,
+                timeout_s=self.suite.options.timeout_s,
+                on_backend=partial(self._checked, model),
+            )
         self.suite = replace(self.suite, checks=tuple(checks))
+
+    def _parts(self, model: ModelInfo) -> list[str]:
+        wanted = {_part_of(job) for job in self.jobs}
+        if model.name in self.no_feeds:
+            wanted.discard("outputs")
+        return sorted(wanted)
+
+    def _given(self, model: ModelInfo) -> dict[str, Any]:
+        return {"model": str(model.path), "feeds": self.feeds.get(model.name)}
+
+    def _checked(self, model: ModelInfo, backend: str, reply: Reply) -> None:
+        self.replies[model.name, backend] = reply
+        total = len(self.suite.models) * len(self.backends)
+        label = f"{model.name} with {backend}"
+        self.tell(Progress("checked", len(self.replies), total, label))
 
     def _scenarios(self) -> list[Scenario]:
         return [
