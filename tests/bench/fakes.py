@@ -145,3 +145,10 @@ class Renaming(Plain):
 
     def parameters(self, path: Path) -> dict[str, Any]:
         return {"all": object()}
+
+
+class Slow(Plain):
+    """Takes a minute to load."""
+
+    def prepare(self, path: Path, *, threads: int | None = None) -> Any:
+        time.sleep(60)

@@ -38,9 +38,9 @@ def test_phases_shrink_alike_and_never_grow(
     least = sum(cost.least_seconds(s.job, used) for s, cost in kept.items())
     if factor > LEAST_FACTOR * 1.001:
         assert spent_s + least + used.phases_s * len(kept) <= budget_s * 1.001
-    assert {s.job for s in plan.left_out} <= {LOADING}
+    assert {s.job for s in plan.left_out} <= {LOADING, "run"}
     if plan.left_out:
-        assert used.no_heap == (LOADING,)
+        assert {s.job for s in plan.left_out} <= set(used.no_heap)
 
 
 @given(costs)

@@ -10,20 +10,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pelemay.bench.inputs import make_feeds
-from pelemay.bench.pre_check import check_model, compare_arrays, compare_digests
+from pelemay.bench.pre_check import ask, compare, compare_arrays, compare_digests
 from pelemay.bench.results import Check
 from pelemay.errors import UnsupportedError
 from pelemay.graph.dtypes import DType
 
 
 def _checks(spec: Any, tmp_path: Path, *fakes: str) -> dict[tuple[str, str], Check]:
-    checks = check_model(
-        spec("Plain", parts=["outputs", "parameters"]),
-        "net",
-        [f"fakes:{fake}" for fake in fakes],
-        tmp_path,
-        timeout_s=30,
-    )
+    checks = []
+    for part in ("outputs", "parameters"):
+        replies = {
+            f"fakes:{fake}": ask(
+                spec(fake, outputs=str(tmp_path / f"{fake}.npz")), part=part, timeout_s=30
+            )
+            for fake in fakes
+        }
+        checks += compare("net", part, replies)
     assert {check.model for check in checks} == {"net"}
     return {(check.backend.removeprefix("fakes:"), check.part): check for check in checks}
 
@@ -42,9 +44,9 @@ def test_a_wrong_answer_is_found(spec: Any, tmp_path: Path) -> None:
     assert checks["Missing", "outputs"].status == "unavailable"
 
 
-def test_a_crash_is_told_for_every_part(spec: Any, tmp_path: Path) -> None:
+def test_a_crash_is_told_for_its_part(spec: Any, tmp_path: Path) -> None:
     checks = _checks(spec, tmp_path, "Crashing")
-    assert [check.status for check in checks.values()] == ["crashed", "crashed"]
+    assert [check.status for check in checks.values()] == ["ok", "crashed"]
 
 
 def test_other_names_excuse_a_backend(spec: Any, tmp_path: Path) -> None:

@@ -29,7 +29,8 @@ def test_every_scenario_ends_and_failures_are_reported(model: Path, inputs_of: A
     assert len(found) == 8
     for name in ("Sleepy", "Plain"):
         assert all(found[job, name].is_ok and found[job, name].samples_ns for job in jobs)
-    assert found["run", "Killed"].status == "killed"
+    assert found["import+serialize", "Killed"].status == "killed"
+    assert found["run", "Killed"].is_ok
     assert found["run", "Raising"].reason == "ValueError: no such thing"
     assert found["import+serialize", "Raising"].status == "unsupported"
     assert not suite.is_ok
@@ -89,7 +90,7 @@ def test_progress_counts_scenarios(model: Path) -> None:
     run_suite(["import"], [model], _fakes("Plain", "Sleepy"), QUICK, on_progress=news.append)
     kinds = [n.kind for n in news]
     assert kinds == [
-        "begun", "checking", "checked", "checked", "planned",
+        "begun", "checked", "checked", "planned",
         "measuring", "measured", "measuring", "measured",
     ]  # fmt: skip
     assert [(n.number, n.total) for n in news if n.kind == "measured"] == [(1, 2), (2, 2)]
@@ -109,8 +110,18 @@ def test_a_budget_that_is_too_small_leaves_out_what_loads(model: Path, inputs_of
     jobs, options = ["import", "load+first run"], Options(budget_s=0.1)
     suite = run_suite(jobs, [model], _fakes("Plain"), options, inputs_of=inputs_of)
     assert [r.status for r in suite.results] == ["ok", "left out"]
-    assert "it took" in suite.results[1].reason
+    assert suite.results[1].reason == "to keep the time budget"
     assert suite.is_ok
+
+
+def test_a_backend_that_is_too_slow_for_the_budget_is_not_waited_for(
+    model: Path, inputs_of: Any
+) -> None:
+    backends, options = _fakes("Plain", "Slow"), Options(budget_s=15, memory_time_s=0)
+    suite = run_suite(["load+first run"], [model], backends, options, inputs_of=inputs_of)
+    assert [r.status for r in suite.results] == ["ok", "left out"]
+    assert "did not answer within" in suite.results[1].reason
+    assert suite.elapsed_s < 25
 
 
 def test_a_model_without_inputs_still_has_its_parameters_imported(tmp_path: Path) -> None:

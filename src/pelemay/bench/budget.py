@@ -2,12 +2,14 @@
 
 In: options, scenarios, and what the check cost for each. Out: seconds, and options with shorter
 phases. All phases shrink by the same factor; starting processes and doing each job at least
-once does not shrink. Where even that is too long, the jobs that load a model give way: their
-heap is not followed (peak RSS tells their memory), then the longest are left out.
+once does not shrink. Where even that is too long, the jobs that run a model give way to those
+that import it: a backend that is too slow is not waited for, the heap of the others is not
+followed (peak RSS tells their memory), then the longest are left out.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -21,6 +23,7 @@ _GUESSED_START_S = 0.6
 _GUESSED_ONCE_S = 0.2
 _MEMRAY_FACTOR = 2.5
 _FIT_PROCESSES = 12
+_PROCESSES_TO_RUN = 2  # The watched one and a timed one.
 
 
 @dataclass(frozen=True)
@@ -60,10 +63,37 @@ def estimate_seconds(jobs: Sequence[str], models: int, backends: int, options: O
     >>> estimate_seconds(["run"], 1, 2, Options(pre_check=False))
     22.2
     """
-    check = _GUESSED_START_S + len(jobs) * _GUESSED_ONCE_S if options.pre_check else 0.0
+    answers = len({JOBS[job].runs_model for job in jobs}) if options.pre_check else 0
+    check = answers * (_GUESSED_START_S + _GUESSED_ONCE_S)
     seconds = check + sum(Cost().least_seconds(job, options) + options.phases_s for job in jobs)
     total = round(models * backends * seconds, 1)
     return min(total, options.budget_s) if options.budget_s else total
+
+
+@dataclass
+class Allowance:
+    """Seconds that are left for jobs that run a model, while their answers are asked for.
+
+    An answer takes one of ``shares`` parts of what its scenarios will take in all.
+    """
+
+    left_s: float
+    shares: int
+
+    @classmethod
+    def of(cls, options: Options, jobs: Sequence[str], spent_s: float) -> Allowance:
+        """What a budget leaves for some jobs; endless without a budget."""
+        left_s = options.budget_s - spent_s if options.budget_s else math.inf
+        return cls(left_s, 1 + _PROCESSES_TO_RUN * len(jobs))
+
+    @property
+    def patience_s(self) -> float:
+        """Seconds to wait for the next answer: all its scenarios can still be measured then."""
+        return self.left_s / self.shares
+
+    def spend(self, seconds: float, *, is_answered: bool) -> None:
+        """Count an answer and what will follow it, or only the time waited in vain."""
+        self.left_s -= seconds * (self.shares if is_answered else 1)
 
 
 @dataclass(frozen=True)
@@ -101,13 +131,13 @@ def plan_budget(options: Options, costs: Mapping[Scenario, Cost], spent_s: float
     if not options.budget_s or not options.phases_s or not costs:
         return Plan(options)
     left_s = options.budget_s - spent_s
-    loading = [scenario for scenario in costs if JOBS[scenario.job].once_per_process]
+    running = [scenario for scenario in costs if JOBS[scenario.job].runs_model]
     needed = {s: cost.least_seconds(s.job, options) for s, cost in costs.items()}
-    if loading and sum(needed.values()) > left_s:
-        options = replace(options, no_heap=tuple({scenario.job for scenario in loading}))
+    if running and sum(needed.values()) > left_s:
+        options = replace(options, no_heap=tuple(sorted({scenario.job for scenario in running})))
         needed = {s: cost.least_seconds(s.job, options) for s, cost in costs.items()}
     left_out = []
-    for dearest in sorted(loading, key=lambda scenario: -needed[scenario]):
+    for dearest in sorted(running, key=lambda scenario: -needed[scenario]):
         if sum(needed.values()) <= left_s:
             break
         left_out.append(dearest)

@@ -48,7 +48,8 @@ def measure_scenario(bench: Bench, scenario: Scenario, given: Mapping[str, Any])
     scenario : Scenario
         What.
     given : mapping
-        The part of a worker's specification that depends on the model: ``model`` and ``feeds``.
+        The part of a worker's specification that depends on the model: ``model``, ``feeds`` and
+        ``threads``.
 
     Returns
     -------
@@ -60,7 +61,6 @@ def measure_scenario(bench: Bench, scenario: Scenario, given: Mapping[str, Any])
         "phase": "measure",
         "backend": scenario.backend,
         "job": scenario.job,
-        "threads": bench.options.threads,
         "hooked": bench.hooks.around_samples,
         **given,
     }

@@ -11,9 +11,8 @@ latter.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,80 +27,75 @@ RELATIVE = 1e-3
 OF_LARGEST = 1e-4
 """|a - b| <= RELATIVE * |b| + OF_LARGEST * max|b|, elementwise."""
 
-PARTS = ("outputs", "parameters")
-
 Arrays = Mapping[str, npt.NDArray[Any]]
 
 
-def check_model(
-    spec: Mapping[str, Any],
-    model: str,
-    backends: Sequence[str],
-    folder: Path,
-    *,
-    timeout_s: float,
-    on_backend: Callable[[str, Reply], None] = lambda _name, _reply: None,
-) -> list[Check]:
-    """Ask every backend for its answers and compare them.
+def ask(spec: Mapping[str, Any], *, part: str, timeout_s: float) -> Reply:
+    """Have one backend compute its answer in a fresh process.
 
     Parameters
     ----------
     spec : mapping
-        Of a worker; ``parts`` says what to compare: "outputs", "parameters" or both.
+        Of a worker, with ``outputs``, the path where outputs may lie until they are compared.
+    part : str
+        "outputs" or "parameters".
+    timeout_s : float
+        For the process.
+    """
+    return run_worker({**spec, "phase": "check", "part": part}, timeout_s=timeout_s)
+
+
+def compare(model: str, part: str, replies: Mapping[str, Reply]) -> list[Check]:
+    """Compare what the backends answered for one model.
+
+    Parameters
+    ----------
     model : str
         Its name, for the report.
-    backends : sequence of str
-        To ask, one after the other.
-    folder : Path
-        Where outputs may be put for a while.
-    timeout_s : float
-        For each process.
-    on_backend : callable
-        Told the name and the reply as each has answered.
+    part : str
+        "outputs" or "parameters".
+    replies : mapping
+        Backends to what :func:`ask` gave for them.
+
+    Returns
+    -------
+    list of Check
+        One for each backend, in the order of ``replies``.
     """
-    answers: dict[str, Reply] = {}
-    for number, name in enumerate(backends):
-        target = str(folder / f"outputs-{number}.npz")
-        answers[name] = run_worker(
-            {**spec, "phase": "check", "backend": name, "outputs": target}, timeout_s=timeout_s
-        )
-        on_backend(name, answers[name])
-    checks = [
-        check
-        for part, compare in zip(PARTS, (_compare_outputs, _compare_parameters), strict=True)
-        if part in spec["parts"]
-        for check in compare({name: _part(reply, part) for name, reply in answers.items()})
-    ]
-    return [replace(check, model=model) for check in checks]
+    difference = _differing_outputs if part == "outputs" else _differing_parameters
+    comparable = {n: r for n, r in replies.items() if part == "outputs" or _keeps_names(r)}
+    trusted = _trusted(comparable)
+    checks = []
+    for name, reply in replies.items():
+        check = Check(model, name, part, reply.status, reply.message)
+        if reply.status == "ok" and name not in comparable:
+            check = replace(check, message="not compared: it does not keep the names of ONNX")
+        elif reply.status == "ok" and trusted is not None and name != trusted:
+            wrong, deviation = difference(reply.answer["value"], replies[trusted].answer["value"])
+            message = f"unlike {trusted}: {wrong}" if wrong else f"compared with {trusted}"
+            status = "wrong" if wrong else "ok"
+            check = replace(check, status=status, message=message, deviation=deviation)
+        checks.append(check)
+    return checks
 
 
-def _part(reply: Reply, part: str) -> Mapping[str, Any]:
-    if reply.status != "ok":
-        return {"status": reply.status, "message": reply.message}
-    found: Mapping[str, Any] = reply.answer[part]
-    return found
+def _keeps_names(reply: Reply) -> bool:
+    return bool(reply.answer.get("keeps_names", True))
 
 
-def _trusted(answers: Mapping[str, Mapping[str, Any]]) -> str | None:
-    able = [name for name, answer in answers.items() if answer["status"] == "ok"]
+def _trusted(replies: Mapping[str, Reply]) -> str | None:
+    able = [name for name, reply in replies.items() if reply.status == "ok"]
     return min(able, key=lambda n: TRUST.index(n) if n in TRUST else len(TRUST), default=None)
 
 
-def _compare_outputs(answers: Mapping[str, Mapping[str, Any]]) -> list[Check]:
-    trusted = _trusted(answers)
-    expected = _load(answers[trusted]["value"]) if trusted else {}
-    checks = []
-    for name, answer in answers.items():
-        check = Check("", name, "outputs", answer["status"], answer.get("message", ""))
-        if check.status == "ok" and name != trusted:
-            found = _load(answer["value"])
-            wrong, deviation = compare_arrays(found, expected)
-            message = f"compared with {trusted}" if not wrong else f"unlike {trusted}: {wrong}"
-            check = replace(
-                check, status="wrong" if wrong else "ok", message=message, deviation=deviation
-            )
-        checks.append(check)
-    return checks
+def _differing_outputs(found: str, expected: str) -> tuple[str, float | None]:
+    return compare_arrays(_load(found), _load(expected))
+
+
+def _differing_parameters(
+    found: Mapping[str, str], expected: Mapping[str, str]
+) -> tuple[str, float | None]:
+    return compare_digests(found, expected), None
 
 
 def _load(path: str) -> dict[str, npt.NDArray[Any]]:
@@ -150,21 +144,6 @@ def _difference(name: str, left: npt.NDArray[Any], right: npt.NDArray[Any]) -> t
         return "", deviation
     where = f"where the largest value is {largest:.3g}"
     return f"output '{name}' differs by {gap:.3g} {where}", deviation
-
-
-def _compare_parameters(answers: Mapping[str, Mapping[str, Any]]) -> list[Check]:
-    named = {name: a for name, a in answers.items() if a.get("keeps_names", True)}
-    trusted = _trusted(named)
-    expected = answers[trusted]["value"] if trusted else {}
-    checks = []
-    for name, answer in answers.items():
-        check = Check("", name, "parameters", answer["status"], answer.get("message", ""))
-        if check.status == "ok" and name not in named:
-            check = replace(check, message="not compared: it does not keep the names of ONNX")
-        elif check.status == "ok" and (wrong := compare_digests(answer["value"], expected)):
-            check = replace(check, status="wrong", message=f"unlike {trusted}: {wrong}")
-        checks.append(check)
-    return checks
 
 
 def compare_digests(found: Mapping[str, str], expected: Mapping[str, str]) -> str:

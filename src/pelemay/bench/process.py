@@ -4,7 +4,7 @@ In: a specification for :mod:`pelemay.bench.worker`. Out: a :class:`Reply`, neve
 for what the worker does: a crash, a kill or a time-out is a status of the reply.
 
 A specification is a dict: ``phase`` ("measure", "heap" or "check"), ``backend``, ``model`` (path),
-``feeds`` (.npz or None), ``threads``, and what the phase needs (``job``, seconds, ...).
+``feeds`` (.npz or None), ``threads``, and what the phase needs (``job`` or ``part``, seconds, ...).
 """
 
 from __future__ import annotations

@@ -17,19 +17,17 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from pelemay.bench.budget import Cost, estimate_seconds, plan_budget
+from pelemay.bench.budget import estimate_seconds, plan_budget
 from pelemay.bench.cgroups import Controller, find_controller
 from pelemay.bench.inputs import InputsOf, inputs_of_model, make_feeds, save_feeds
+from pelemay.bench.interview import Answers, Subject, ask_all
 from pelemay.bench.jobs import DEFAULT_JOBS, JOBS
 from pelemay.bench.machine import describe
 from pelemay.bench.measure import Bench, measure_scenario
-from pelemay.bench.pre_check import PARTS, check_model
-from pelemay.bench.process import Reply
-from pelemay.bench.results import Check, Result
+from pelemay.bench.results import Result
 from pelemay.bench.scenario import Hooks, ModelInfo, Options, Scenario
 from pelemay.bench.suite import Suite
 from pelemay.bench.units import as_seconds
@@ -40,12 +38,12 @@ from pelemay.errors import InputError, PelemayError
 class Progress:
     """News of a suite that runs.
 
-    ``kind`` is "begun" (``suite`` has machine, options and estimate), "checking" and "checked"
-    (``label`` names model and backend), "planned" (``suite.used`` has the shrunk phases),
+    ``kind`` is "begun" (``suite`` has machine, options and estimate), "checked" (``label`` names
+    model and backend), "planned" (``suite.used`` has the shrunk phases),
     "measuring" and "measured" (``result``). ``number`` of ``total`` counts from 1.
     """
 
-    kind: Literal["begun", "checking", "checked", "planned", "measuring", "measured"]
+    kind: Literal["begun", "checked", "planned", "measuring", "measured"]
     number: int = 0
     total: int = 0
     label: str = ""
@@ -155,11 +153,6 @@ def _refuse(jobs: Sequence[str], models: Sequence[ModelInfo]) -> None:
         raise InputError(f"two models are called '{twice[0]}'", hint="Rename one file")
 
 
-def _part_of(job: str) -> str:
-    """The part of the check that a job depends on."""
-    return "outputs" if JOBS[job].runs_model else "parameters"
-
-
 @dataclass
 class _Run:
     """The state of a suite while it runs."""
@@ -173,7 +166,7 @@ class _Run:
     began: float
     feeds: dict[str, str] = field(default_factory=dict)
     no_feeds: dict[str, str] = field(default_factory=dict)
-    replies: dict[tuple[str, str], Reply] = field(default_factory=dict)
+    answers: Answers = field(default_factory=Answers)
     left_out: dict[Scenario, float] = field(default_factory=dict)
 
     def make_inputs(self, inputs_of: InputsOf) -> None:
@@ -191,35 +184,27 @@ class _Run:
     def check(self) -> None:
         if not self.suite.options.pre_check:
             return
-        checks: list[Check] = []
-        for model in self.suite.models:
-            parts = self._parts(model)
-            self.tell(Progress("checking", label=model.name, total=len(self.suite.models)))
-            spec = {"parts": parts, "threads": self.suite.options.threads, **self._given(model)}
-            checks += check_model(
-                spec,
-                model.name,
-                self.backends,
-                self.folder,
-                timeout_s=self.suite.options.timeout_s,
-                on_backend=partial(self._checked, model),
-            )
-        self.suite = replace(self.suite, checks=tuple(checks))
+        self.answers = ask_all(
+            [s for s in self._scenarios() if not self._has_no_feeds(s)],
+            {model.name: self._given(model) for model in self.suite.models},
+            self.suite.options,
+            self.folder,
+            spent_s=time.monotonic() - self.began,
+            on_reply=self._tell_of_reply,
+        )
+        models = [model.name for model in self.suite.models]
+        self.suite = replace(self.suite, checks=tuple(self.answers.checks(models, self.backends)))
 
-    def _parts(self, model: ModelInfo) -> list[str]:
-        wanted = {_part_of(job) for job in self.jobs}
-        if model.name in self.no_feeds:
-            wanted.discard("outputs")
-        return sorted(wanted)
+    def _tell_of_reply(self, subject: Subject, number: int, total: int) -> None:
+        label = f"{subject.part} of {subject.model} with {subject.backend}"
+        self.tell(Progress("checked", number, total, label))
 
     def _given(self, model: ModelInfo) -> dict[str, Any]:
-        return {"model": str(model.path), "feeds": self.feeds.get(model.name)}
+        threads = self.suite.options.threads
+        return {"model": str(model.path), "feeds": self.feeds.get(model.name), "threads": threads}
 
-    def _checked(self, model: ModelInfo, backend: str, reply: Reply) -> None:
-        self.replies[model.name, backend] = reply
-        total = len(self.suite.models) * len(self.backends)
-        label = f"{model.name} with {backend}"
-        self.tell(Progress("checked", len(self.replies), total, label))
+    def _has_no_feeds(self, scenario: Scenario) -> bool:
+        return JOBS[scenario.job].runs_model and scenario.model in self.no_feeds
 
     def _scenarios(self) -> list[Scenario]:
         return [
@@ -230,20 +215,11 @@ class _Run:
         ]
 
     def plan(self) -> None:
-        costs = {s: self._cost(s) for s in self._scenarios() if self._refusal(s) is None}
+        costs = {s: self.answers.cost(s) for s in self._scenarios() if self._refusal(s) is None}
         plan = plan_budget(self.suite.options, costs, time.monotonic() - self.began)
         self.suite = replace(self.suite, used=plan.options)
         self.left_out = {scenario: costs[scenario].once_s for scenario in plan.left_out}
         self.tell(Progress("planned", total=len(costs), suite=self.suite))
-
-    def _cost(self, scenario: Scenario) -> Cost:
-        """What a process of the scenario takes, as far as the check has shown it."""
-        reply = self.replies.get((scenario.model, scenario.backend))
-        if reply is None:
-            return Cost()
-        seconds = {part: reply.answer[part]["seconds"] for part in PARTS if part in reply.answer}
-        start_s = reply.elapsed_s - sum(seconds.values())
-        return Cost(start_s, seconds[_part_of(scenario.job)])
 
     def measure(self) -> None:
         bench = Bench(self.suite.used, self.hooks, self._controller())
@@ -263,12 +239,11 @@ class _Run:
         if scenario in self.left_out:
             took = as_seconds(self.left_out[scenario])
             return Result(scenario, "left out", f"to keep the time budget; it took {took} once")
-        part = _part_of(scenario.job)
-        if part == "outputs" and scenario.model in self.no_feeds:
+        if self._has_no_feeds(scenario):
             return Result(scenario, "error", self.no_feeds[scenario.model])
         for check in self.suite.checks:
-            subject = (check.model, check.backend, check.part)
-            if subject == (scenario.model, scenario.backend, part) and check.status != "ok":
+            subject = Subject(check.part, check.model, check.backend)
+            if subject == Subject.of(scenario) and check.status != "ok":
                 return Result(scenario, check.status, check.message)
         return None
 

@@ -196,8 +196,7 @@ class _Watcher:
             width, color = self._console.width, self._console.is_terminal
             text = format_header(news.suite, width=width, color=color)
             self._console.file.write(f"{text}\n")
-        words = {"checking": "comparing answers", "checked": "comparing answers"}
-        what = words.get(news.kind, "measuring")
+        what = "comparing answers" if news.kind == "checked" else "measuring"
         if news.scenario is not None:
             what = f"{news.scenario.job}: {news.scenario.model}, {news.scenario.label}"
         elif news.label:
