@@ -24,6 +24,7 @@ FAMILIES = (
     "detection",
     "elementwise",
     "flex_attention",
+    "fused",
     "indexing",
     "integer",
     "linear",
