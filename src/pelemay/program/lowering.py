@@ -1,0 +1,289 @@
+"""From a plan to a program: the calls with which a node becomes instructions.
+
+In: a :class:`~pelemay.plan.Plan`. Out: calls of kernels, and weights that are not made yet. A function
+of :mod:`pelemay.program.lower` takes a :class:`Lowering` and a node, asks for operands and emits
+instructions; a node that has no such function, or whose function raises what
+:meth:`Lowering.unsupported` gives, becomes a ``host`` instruction, run by the reference backend.
+
+>>> hex(param_bits(1.0))
+'0x3ff0000000000000'
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import struct
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pelemay.errors import GraphError, UnsupportedError
+from pelemay.graph import Constant, DType, Graph, TensorType
+from pelemay.program.operand import Call, Operand
+from pelemay.program.pack import raw_pieces
+from pelemay.program.program import (
+    MAX_OPERANDS,
+    MAX_RANK,
+    NATIVE_DTYPES,
+    Space,
+    Tensor,
+    contiguous_strides,
+)
+from pelemay.program.tables import Weights
+
+if TYPE_CHECKING:
+    from pelemay.plan import Placement, Plan
+
+Pack = Callable[[], Iterator[npt.NDArray[Any]]]
+
+SPACES = {"arena": Space.ARENA, "input": Space.INPUT, "output": Space.OUTPUT}
+
+
+class Lowering:
+    """What a lowering function works with; one for a whole plan.
+
+    Parameters
+    ----------
+    plan : Plan
+        Its graph, in the planned order, and where each value lies.
+    weights : Weights
+        Takes the blocks of weights.
+    """
+
+    def __init__(self, plan: Plan, weights: Weights) -> None:
+        self.graph: Graph = plan.graph
+        self._placements: Mapping[str, Placement] = plan.placements
+        self._weights = weights
+        self._indices = {
+            Space.INPUT: {name: i for i, name in enumerate(plan.graph.inputs)},
+            Space.OUTPUT: {name: i for i, name in enumerate(plan.graph.outputs)},
+        }
+        self._emitted: list[Call] = []
+
+    def type(self, name: str) -> TensorType:
+        """The type of a value, its shape static.
+
+        Raises
+        ------
+        UnsupportedError
+            If it is not known, or not static; the node then becomes a ``host`` instruction.
+        """
+        found = self.graph.type_of(name)
+        if not isinstance(found, TensorType) or found.nbytes is None:
+            raise self.unsupported(f"the type of '{name}' is {found or 'not known'}")
+        return found
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """The static shape of a value."""
+        return tuple(d for d in self.type(name).shape or () if isinstance(d, int))
+
+    def constant(self, name: str) -> Constant | None:
+        """The constant of that name; None for a value that the run makes, and for ``""``."""
+        return self.graph.constants.get(name)
+
+    def tensor(self, name: str) -> Operand:
+        """A value where the plan placed it; a constant in C order among the weights."""
+        kind = self.type(name)
+        return self._placed(name, kind.dtype, self.shape(name))
+
+    def view(
+        self,
+        name: str,
+        *,
+        offset: int = 0,
+        shape: Sequence[int] | None = None,
+        strides: Sequence[int] | None = None,
+        dtype: DType | None = None,
+    ) -> Operand:
+        """Another view of the memory that a value lies in.
+
+        Parameters
+        ----------
+        name : str
+            The value.
+        offset : int
+            Bytes from its first element.
+        shape : sequence of int, optional
+            The value's own if not given.
+        strides : sequence of int, optional
+            In elements; if not given, the value's own with its own shape, else those of C order.
+        dtype : DType, optional
+            The value's own if not given.
+        """
+        return self.view_of(
+            self.tensor(name), offset=offset, shape=shape, strides=strides, dtype=dtype
+        )
+
+    def view_of(
+        self,
+        operand: Operand,
+        *,
+        offset: int = 0,
+        shape: Sequence[int] | None = None,
+        strides: Sequence[int] | None = None,
+        dtype: DType | None = None,
+    ) -> Operand:
+        """Another view of the memory of an operand; as :meth:`view`."""
+        own = operand.tensor
+        new_shape = own.shape if shape is None else tuple(map(int, shape))
+        if strides is not None:
+            new_strides = tuple(map(int, strides))
+        else:
+            new_strides = own.strides if shape is None else contiguous_strides(new_shape)
+        tensor = replace(
+            own,
+            dtype=dtype or own.dtype,
+            shape=new_shape,
+            strides=new_strides,
+            offset=own.offset + offset,
+        )
+        return Operand(self._checked(tensor), operand.block)
+
+    def packed(
+        self, name: str, key: str, shape: Sequence[int], dtype: DType | str, pack: Pack
+    ) -> Operand:
+        """A block of weights in a kernel's own layout, made while the file is written.
+
+        Parameters
+        ----------
+        name : str
+            The constant that it is made of; for messages, and with ``key`` its identity.
+        key : str
+            The layout: the same name and key are stored once.
+        shape : sequence of int
+            Shape of the packed array, C order.
+        dtype : DType or str
+            Its element type.
+        pack : callable
+            Gives an iterator over arrays whose elements, one after the other, are the packed
+            array. Called once, when the file is written; no array should be above a few MiB.
+        """
+        kind = DType.of(dtype) if isinstance(dtype, str) else dtype
+        sizes = tuple(map(int, shape))
+        return self._in_block(f"{name}:{key}", name, kind, sizes, pack)
+
+    def literal(self, array: npt.ArrayLike, dtype: DType | None = None) -> Operand:
+        """A small array that the lowering knows, stored among the weights once."""
+        value = np.ascontiguousarray(array, dtype.numpy if dtype else None)
+        value = value.reshape(np.shape(array))
+        kind = DType.of_numpy(value.dtype)
+        digest = hashlib.sha256(value.tobytes()).hexdigest()[:32]
+        key = f"={kind.value}{list(value.shape)}:{digest}"
+        return self._in_block(key, "", kind, value.shape, lambda: iter((value,)))
+
+    def scalar(self, value: float | bool, dtype: DType = DType.FLOAT32) -> Operand:
+        """A literal of no dimensions."""
+        return self.literal(np.asarray(value, dtype.numpy), dtype)
+
+    def emit(
+        self,
+        opcode: str,
+        inputs: Sequence[Operand | None],
+        outputs: Sequence[Operand | None],
+        params: Sequence[int | float] = (),
+        *,
+        cost: int | None = None,
+        serial: bool = False,
+    ) -> None:
+        """Add an instruction.
+
+        Parameters
+        ----------
+        opcode : str
+            A name of ``native/vm/opcodes.def``.
+        inputs, outputs : sequence of Operand or None
+            None for one that is left out; at most 16 of each.
+        params : sequence of int or float
+            An int is kept as 64 bits with a sign, a float as the bits of a double.
+        cost : int, optional
+            Multiply-accumulates; the elements written if not given.
+        serial : bool
+            Whether one worker should do it alone, because there is so little to do.
+        """
+        if len(inputs) > MAX_OPERANDS or len(outputs) > MAX_OPERANDS:
+            raise self.unsupported(f"{opcode} has more than {MAX_OPERANDS} operands")
+        written = sum(operand.size for operand in outputs if operand is not None)
+        bits = tuple(map(param_bits, params))
+        total = written if cost is None else int(cost)
+        self._emitted.append(Call(opcode, tuple(inputs), tuple(outputs), bits, total, serial))
+
+    def copy(self, source: Operand, target: Operand) -> None:
+        """Copy elements, unless both are the same view already."""
+        if not source.is_same_view(target):
+            self.emit("copy", [source], [target])
+
+    def unsupported(self, reason: str) -> UnsupportedError:
+        """What to raise for a node that the kernels cannot run; ``inspect`` shows the reason."""
+        return UnsupportedError(reason)
+
+    def take(self) -> list[Call]:
+        """What was emitted since the last call, for whoever drives the lowering."""
+        emitted, self._emitted = self._emitted, []
+        return emitted
+
+    def _placed(self, name: str, dtype: DType, shape: tuple[int, ...]) -> Operand:
+        placement = self._placements.get(name)
+        if placement is None or placement.space == "constant":
+            return self._constant_view(name, dtype, shape, placement)
+        space = SPACES[placement.space]
+        indices = self._indices.get(space)
+        tensor = Tensor(
+            dtype,
+            shape,
+            tuple(map(int, placement.strides)),
+            space,
+            index=indices[placement.buffer] if indices is not None else 0,
+            offset=int(placement.offset),
+            name=name,
+        )
+        return Operand(self._checked(tensor))
+
+    def _constant_view(
+        self, name: str, dtype: DType, shape: tuple[int, ...], placement: Placement | None
+    ) -> Operand:
+        """A constant, or a view of one."""
+        origin = placement.buffer if placement is not None else name
+        constant = self.graph.constants.get(origin)
+        if constant is None:
+            raise GraphError(f"value '{name}' has no place", hint="the plan has to give it one")
+        key = f"{origin}:raw"
+        raw = self._in_block(
+            key, origin, constant.dtype, constant.shape, lambda: raw_pieces(constant)
+        )
+        if placement is None or name == origin:
+            return raw
+        offset, strides = int(placement.offset), placement.strides
+        return self.view_of(raw, offset=offset, shape=shape, strides=strides, dtype=dtype)
+
+    def _in_block(
+        self, key: str, name: str, dtype: DType, shape: tuple[int, ...], pieces: Pack
+    ) -> Operand:
+        self._weights.offer(key, math.prod(shape) * dtype.numpy.itemsize, pieces)
+        tensor = Tensor(dtype, shape, contiguous_strides(shape), Space.WEIGHTS, name=name)
+        return Operand(self._checked(tensor), key)
+
+    def _checked(self, tensor: Tensor) -> Tensor:
+        if tensor.dtype not in NATIVE_DTYPES:
+            raise self.unsupported(f"{tensor.dtype.value} is no type of the engine's")
+        if len(tensor.shape) > MAX_RANK:
+            raise self.unsupported(f"it has more than {MAX_RANK} dimensions")
+        return tensor
+
+
+def param_bits(value: int | float) -> int:
+    """The 64 bits that stand for a parameter, as a signed integer.
+
+    >>> param_bits(-1), param_bits(True), hex(param_bits(1.0))
+    (-1, 1, '0x3ff0000000000000')
+    """
+    if isinstance(value, (float, np.floating)):
+        bits: int = struct.unpack("<q", struct.pack("<d", float(value)))[0]
+        return bits
+    number = int(value)
+    if not -(1 << 63) <= number < 1 << 63:
+        raise UnsupportedError(f"the number {number} does not fit 64 bits")
+    return number
