@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BACKENDS ?= onnxruntime,openvino,xla
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
+# What pip builds the engine from.
+ENGINE = pyproject.toml CMakeLists.txt native/CMakeLists.txt $(wildcard native/*/*)
 
 .PHONY: help bench test lint docs clean
 .DEFAULT_GOAL := help
@@ -32,17 +34,17 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --upgrade 'pip>=25.1'
 
-$(VENV)/bench.stamp: $(VENV)/bin/python pyproject.toml
+$(VENV)/bench.stamp: $(VENV)/bin/python $(ENGINE)
 	$(VENV)/bin/python -m pip install --quiet --editable '.[bench,images,$(BACKENDS)]'
 	touch $@
 
 # pytest before pelemay's extras: the torch that the tests name is then already there.
-$(VENV)/test.stamp: $(VENV)/bin/python pyproject.toml
+$(VENV)/test.stamp: $(VENV)/bin/python $(ENGINE)
 	$(VENV)/bin/python -m pip install --quiet --group test --group lint
 	$(VENV)/bin/python -m pip install --quiet --editable '.[all]'
 	touch $@
 
-$(VENV)/docs.stamp: $(VENV)/bin/python pyproject.toml
+$(VENV)/docs.stamp: $(VENV)/bin/python $(ENGINE)
 	$(VENV)/bin/python -m pip install --quiet --group docs
 	$(VENV)/bin/python -m pip install --quiet --editable .
 	touch $@

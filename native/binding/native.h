@@ -1,0 +1,36 @@
+/* What the files of the Python binding share. Only this folder knows Python. */
+#ifndef PM_NATIVE_H
+#define PM_NATIVE_H
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#include "../host/file.h"
+#include "../vm/pelemay.h"
+
+typedef struct {
+  PyObject_HEAD
+  pm_file file;     /* bytes are NULL where a buffer was given */
+  Py_buffer buffer; /* obj is NULL where a path was given */
+  pm_program program;
+} ProgramObject;
+
+extern PyType_Spec pm_program_spec;
+extern PyType_Spec pm_runner_spec;
+
+/* Raise pelemay._native.NativeError(status, text, instruction or None, operand or None). */
+PyObject *pm_raise(PyObject *module, pm_status status, pm_place place);
+
+const char *pm_dtype_text(unsigned dtype);
+const char *pm_opcode_text(unsigned opcode);
+
+/* The module, from one of its heap types; a borrowed reference. */
+PyObject *pm_module_of(PyObject *self);
+
+/* Types of the module, as objects: program type. */
+typedef struct {
+  PyObject *error;
+  PyObject *program_type;
+} pm_module_state;
+
+#endif

@@ -1,0 +1,161 @@
+/* pelemay._native.Program: a program that was checked, over a mapped file or a buffer. */
+#include <string.h>
+
+#include "native.h"
+
+static int open_path(ProgramObject *self, PyObject *source) {
+  PyObject *path = NULL;
+  if (!PyUnicode_FSConverter(source, &path)) return -1;
+  const pm_status status = pm_file_map(&self->file, PyBytes_AsString(path));
+  if (status != PM_OK) PyErr_SetFromErrnoWithFilenameObject(PyExc_OSError, source);
+  Py_DECREF(path);
+  return status == PM_OK ? 0 : -1;
+}
+
+static int open_source(ProgramObject *self, PyObject *source) {
+  if (!PyObject_CheckBuffer(source)) return open_path(self, source);
+  if (PyObject_GetBuffer(source, &self->buffer, PyBUF_SIMPLE)) return -1;
+  if ((uintptr_t)self->buffer.buf % 8 == 0) return 0;
+  PyErr_SetString(PyExc_ValueError, "the buffer is not aligned to 8 bytes");
+  return -1;
+}
+
+static PyObject *program_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
+  static char *names[] = {"source", NULL};
+  PyObject *source;
+  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O:Program", names, &source)) return NULL;
+  allocfunc allocate = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
+  ProgramObject *self = (ProgramObject *)allocate(type, 0);
+  if (!self || open_source(self, source)) {
+    Py_XDECREF((PyObject *)self);
+    return NULL;
+  }
+  const uint8_t *bytes = self->buffer.obj ? self->buffer.buf : self->file.bytes;
+  const size_t nbytes = self->buffer.obj ? (size_t)self->buffer.len : self->file.nbytes;
+  pm_place place;
+  const pm_status status = pm_program_open(&self->program, bytes, nbytes, &place);
+  if (status == PM_OK) return (PyObject *)self;
+  pm_raise(PyType_GetModule(type), status, place);
+  Py_DECREF((PyObject *)self);
+  return NULL;
+}
+
+static void program_dealloc(ProgramObject *self) {
+  PyTypeObject *type = Py_TYPE((PyObject *)self);
+  if (self->buffer.obj) PyBuffer_Release(&self->buffer);
+  pm_file_unmap(&self->file);
+  freefunc release = (freefunc)PyType_GetSlot(type, Py_tp_free);
+  release(self);
+  Py_DECREF((PyObject *)type);
+}
+
+static PyObject *name_at(const ProgramObject *self, uint32_t name) {
+  if (name == PM_NONE) Py_RETURN_NONE;
+  return PyUnicode_DecodeUTF8(self->program.strings + name, (Py_ssize_t)strlen(self->program.strings + name),
+                              "replace");
+}
+
+static PyObject *shape_of(const pm_tensor *t) {
+  PyObject *shape = PyTuple_New(t->rank);
+  for (int i = 0; shape && i < t->rank; i++) {
+    PyObject *size = PyLong_FromUnsignedLong(t->dims[i]);
+    if (!size || PyTuple_SetItem(shape, i, size)) Py_CLEAR(shape);
+  }
+  return shape;
+}
+
+static PyObject *ends(const ProgramObject *self, const uint32_t *list, size_t count) {
+  PyObject *result = PyTuple_New((Py_ssize_t)count);
+  for (size_t i = 0; result && i < count; i++) {
+    const pm_tensor *t = &self->program.tensors[list[i]];
+    PyObject *row = Py_BuildValue("(NsN)", name_at(self, t->name), pm_dtype_text(t->dtype), shape_of(t));
+    if (!row || PyTuple_SetItem(result, (Py_ssize_t)i, row)) Py_CLEAR(result);
+  }
+  return result;
+}
+
+static PyObject *get_inputs(ProgramObject *self, void *closure) {
+  (void)closure;
+  return ends(self, self->program.inputs, self->program.n_inputs);
+}
+
+static PyObject *get_outputs(ProgramObject *self, void *closure) {
+  (void)closure;
+  return ends(self, self->program.outputs, self->program.n_outputs);
+}
+
+static PyObject *get_instructions(ProgramObject *self, void *closure) {
+  (void)closure;
+  const pm_program *p = &self->program;
+  PyObject *result = PyTuple_New((Py_ssize_t)p->n_instrs);
+  for (size_t i = 0; result && i < p->n_instrs; i++) {
+    const pm_instr *instr = &p->instrs[i];
+    PyObject *row = Py_BuildValue("(sNIK)", pm_opcode_text(instr->opcode), name_at(self, instr->name),
+                                  instr->node, (unsigned long long)instr->cost);
+    if (!row || PyTuple_SetItem(result, (Py_ssize_t)i, row)) Py_CLEAR(result);
+  }
+  return result;
+}
+
+static PyObject *get_metadata(ProgramObject *self, void *closure) {
+  (void)closure;
+  return PyBytes_FromStringAndSize(self->program.metadata, (Py_ssize_t)self->program.metadata_bytes);
+}
+
+static PyObject *get_number(ProgramObject *self, void *closure) {
+  const uint64_t *field = (const uint64_t *)(const void *)((const char *)self->program.header + (size_t)closure);
+  return PyLong_FromUnsignedLongLong(*field);
+}
+
+static PyObject *scratch_bytes(ProgramObject *self, PyObject *argument) {
+  const long workers = PyLong_AsLong(argument);
+  if (workers == -1 && PyErr_Occurred()) return NULL;
+  if (workers < 1 || workers > PM_MAX_WORKERS)
+    return PyErr_Format(PyExc_ValueError, "workers must be 1 to %d, not %ld", PM_MAX_WORKERS, workers);
+  return PyLong_FromSize_t(pm_scratch_bytes(&self->program, (int)workers));
+}
+
+static PyObject *verify(ProgramObject *self, PyObject *unused) {
+  (void)unused;
+  const pm_program *p = &self->program;
+  size_t bad = p->n_blocks;
+  Py_BEGIN_ALLOW_THREADS
+  for (size_t i = 0; i < p->n_blocks && bad == p->n_blocks; i++)
+    if (pm_crc32(0, p->weights + p->blocks[i].offset, p->blocks[i].nbytes) != p->blocks[i].crc) bad = i;
+  Py_END_ALLOW_THREADS
+  if (bad < p->n_blocks)
+    return pm_raise(pm_module_of((PyObject *)self), PM_E_CRC, (pm_place){PM_NONE, (uint32_t)bad});
+  Py_RETURN_NONE;
+}
+
+#define HEADER(name) {#name, (getter)get_number, NULL, NULL, (void *)offsetof(pm_header, name)}
+
+static PyGetSetDef attributes[] = {
+    {"inputs", (getter)get_inputs, NULL, "(name, dtype, shape) of each input.", NULL},
+    {"outputs", (getter)get_outputs, NULL, "(name, dtype, shape) of each output.", NULL},
+    {"instructions", (getter)get_instructions, NULL, "(opcode, name, node, cost) of each instruction.", NULL},
+    {"metadata", (getter)get_metadata, NULL, "The JSON text that the compiler wrote.", NULL},
+    HEADER(arena_bytes),
+    HEADER(weights_bytes),
+    HEADER(weights_offset),
+    HEADER(file_bytes),
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
+static PyMethodDef methods[] = {
+    {"scratch_bytes", (PyCFunction)scratch_bytes, METH_O, "Bytes that so many workers need beside the arena."},
+    {"verify", (PyCFunction)verify, METH_NOARGS, "Read all weights and compare their checksums."},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyType_Slot slots[] = {
+    {Py_tp_new, (void *)program_new},
+    {Py_tp_dealloc, (void *)program_dealloc},
+    {Py_tp_getset, attributes},
+    {Py_tp_methods, methods},
+    {Py_tp_doc, "Program(source): a .plm file, by its path or its bytes, checked."},
+    {0, NULL},
+};
+
+PyType_Spec pm_program_spec = {"pelemay._native.Program", sizeof(ProgramObject), 0,
+                               Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE, slots};

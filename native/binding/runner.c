@@ -1,0 +1,294 @@
+/* pelemay._native.Runner: the arena and the workers of one program.
+
+   The GIL is released while the engine runs. Worker 0 is the calling thread, so that the callbacks
+   run where the caller is, and Ctrl-C is seen every tenth of a second. */
+#include "native.h"
+
+#include "../host/cpu.h"
+#include "../host/pool.h"
+
+#define POLL_NS 100000000u
+
+typedef struct {
+  PyObject_HEAD
+  ProgramObject *program;
+  const pm_kernel_table *kernels;
+  pm_pool *pool;
+  uint8_t *pages; /* the arena, then the scratch */
+  size_t arena_bytes, nbytes;
+  int workers;
+  PyThread_type_lock lock;
+} RunnerObject;
+
+/* One run. */
+typedef struct {
+  RunnerObject *runner;
+  Py_buffer *buffers; /* inputs, then outputs */
+  const uint8_t **inputs;
+  uint8_t **outputs;
+  PyObject *host;
+  PyThreadState *state;
+  uint64_t polled_ns;
+} run;
+
+static PyObject *place_of(const run *r, const pm_tensor *t) {
+  const pm_program *p = &r->runner->program->program;
+  uint8_t *base = t->space == PM_ARENA     ? r->runner->pages
+                  : t->space == PM_WEIGHTS ? (uint8_t *)(uintptr_t)p->weights
+                  : t->space == PM_INPUT   ? (uint8_t *)(uintptr_t)r->inputs[t->index]
+                                           : r->outputs[t->index];
+  const int flags = t->space == PM_ARENA || t->space == PM_OUTPUT ? PyBUF_WRITE : PyBUF_READ;
+  return PyMemoryView_FromMemory((char *)base + t->offset, (Py_ssize_t)pm_span_bytes(t), flags);
+}
+
+static PyObject *sizes(const pm_tensor *t, int strides) {
+  PyObject *result = PyTuple_New(t->rank);
+  for (int i = 0; result && i < t->rank; i++) {
+    const long long stride = t->strides[i] * (long long)pm_dtype_size(t->dtype);
+    PyObject *item = PyLong_FromLongLong(strides ? stride : (long long)t->dims[i]);
+    if (!item || PyTuple_SetItem(result, i, item)) Py_CLEAR(result);
+  }
+  return result;
+}
+
+/* (dtype, shape, strides in bytes, memory) of an operand, or None. */
+static PyObject *operand(const run *r, uint32_t number) {
+  if (number == PM_NONE) Py_RETURN_NONE;
+  const pm_tensor *t = &r->runner->program->program.tensors[number];
+  return Py_BuildValue("(sNNN)", pm_dtype_text(t->dtype), sizes(t, 0), sizes(t, 1), place_of(r, t));
+}
+
+static PyObject *operand_list(const run *r, const uint32_t *numbers, int count) {
+  PyObject *list = PyList_New(count);
+  for (int i = 0; list && i < count; i++) {
+    PyObject *item = operand(r, numbers[i]);
+    if (!item || PyList_SetItem(list, i, item)) Py_CLEAR(list);
+  }
+  return list;
+}
+
+static PyObject *call_host(const run *r, uint32_t number) {
+  const pm_program *p = &r->runner->program->program;
+  const pm_instr *instr = &p->instrs[number];
+  const uint32_t *numbers = p->operands + instr->operands;
+  PyObject *params = PyTuple_New(instr->n_params);
+  for (int i = 0; params && i < instr->n_params; i++)
+    if (PyTuple_SetItem(params, i, PyLong_FromLongLong(p->params[instr->params + i]))) Py_CLEAR(params);
+  return PyObject_CallFunction(r->host, "NNN", params, operand_list(r, numbers, instr->n_in),
+                               operand_list(r, numbers + instr->n_in, instr->n_out));
+}
+
+static pm_status on_host(void *user, uint32_t number) {
+  run *r = user;
+  PyEval_RestoreThread(r->state);
+  PyObject *result = r->host == Py_None ? NULL : call_host(r, number);
+  const pm_status status = result ? PM_OK : PM_E_HOST;
+  Py_XDECREF(result);
+  r->state = PyEval_SaveThread();
+  return status;
+}
+
+static pm_status on_poll(void *user) {
+  run *r = user;
+  const uint64_t now = pm_now_ns();
+  if (now - r->polled_ns < POLL_NS) return PM_OK;
+  r->polled_ns = now;
+  PyEval_RestoreThread(r->state);
+  const int failed = PyErr_CheckSignals();
+  r->state = PyEval_SaveThread();
+  return failed ? PM_E_INTERRUPTED : PM_OK;
+}
+
+static int get_buffers(run *r, PyObject *list, Py_buffer *buffers, size_t *taken, const uint32_t *numbers,
+                       size_t count, int flags) {
+  const pm_program *p = &r->runner->program->program;
+  if (PySequence_Size(list) != (Py_ssize_t)count) {
+    PyErr_Format(PyExc_ValueError, "%zd arrays given, %zu needed", PySequence_Size(list), count);
+    return -1;
+  }
+  for (size_t i = 0; i < count; i++, ++*taken) {
+    PyObject *item = PySequence_GetItem(list, (Py_ssize_t)i);
+    const int status = item ? PyObject_GetBuffer(item, &buffers[i], flags) : -1;
+    Py_XDECREF(item);
+    if (status) return -1;
+    const uint64_t needed = pm_span_bytes(&p->tensors[numbers[i]]);
+    if ((uint64_t)buffers[i].len == needed) continue;
+    PyErr_Format(PyExc_ValueError, "array %zu has %zd bytes, %llu are needed", i, buffers[i].len,
+                 (unsigned long long)needed);
+    ++*taken;
+    return -1;
+  }
+  return 0;
+}
+
+static pm_status run_released(run *r, uint64_t *times, pm_place *place) {
+  RunnerObject *self = r->runner;
+  const pm_run_args args = {
+      .program = &self->program->program,
+      .kernels = self->kernels,
+      .arena = self->pages,
+      .scratch = self->pages + self->arena_bytes,
+      .inputs = r->inputs,
+      .outputs = r->outputs,
+      .callbacks = {r, on_host, on_poll},
+      .now_ns = pm_now_ns,
+      .times_ns = times,
+  };
+  *place = (pm_place){PM_NONE, PM_NONE};
+  r->state = PyEval_SaveThread();
+  PyThread_acquire_lock(self->lock, WAIT_LOCK);
+  r->polled_ns = pm_now_ns();
+  const pm_status status = pm_pool_run(self->pool, &args);
+  PyThread_release_lock(self->lock);
+  PyEval_RestoreThread(r->state);
+  return status;
+}
+
+static PyObject *times_list(const uint64_t *times, size_t count, uint64_t begin) {
+  PyObject *list = PyList_New((Py_ssize_t)count);
+  for (size_t i = 0; list && i < count; i++) {
+    PyObject *item = PyLong_FromUnsignedLongLong(times[i] - (i ? times[i - 1] : begin));
+    if (!item || PyList_SetItem(list, (Py_ssize_t)i, item)) Py_CLEAR(list);
+  }
+  return list;
+}
+
+static PyObject *run_timed(run *r, int profile) {
+  const size_t count = r->runner->program->program.n_instrs;
+  uint64_t *times = profile ? PyMem_Calloc(count + 1, sizeof *times) : NULL;
+  if (profile && !times) return PyErr_NoMemory();
+  pm_place place;
+  const uint64_t begin = pm_now_ns();
+  const pm_status status = run_released(r, times, &place);
+  PyObject *result = NULL;
+  if (status != PM_OK) {
+    if (!PyErr_Occurred()) pm_raise(pm_module_of((PyObject *)r->runner), status, place);
+  } else {
+    result = profile ? times_list(times, count, begin) : Py_NewRef(Py_None);
+  }
+  PyMem_Free(times);
+  return result;
+}
+
+static PyObject *runner_run(RunnerObject *self, PyObject *args, PyObject *kwargs) {
+  static char *names[] = {"inputs", "outputs", "host", "profile", NULL};
+  PyObject *inputs, *outputs, *host = Py_None, *result = NULL;
+  int profile = 0;
+  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OO|Op:run", names, &inputs, &outputs, &host, &profile))
+    return NULL;
+  const pm_program *p = &self->program->program;
+  const size_t count = p->n_inputs + p->n_outputs;
+  run r = {.runner = self, .host = host};
+  r.buffers = PyMem_Calloc(count + 1, sizeof *r.buffers);
+  r.inputs = PyMem_Calloc(p->n_inputs + 1, sizeof *r.inputs);
+  r.outputs = PyMem_Calloc(p->n_outputs + 1, sizeof *r.outputs);
+  size_t taken = 0;
+  if (!r.buffers || !r.inputs || !r.outputs) {
+    PyErr_NoMemory();
+  } else if (!get_buffers(&r, inputs, r.buffers, &taken, p->inputs, p->n_inputs, PyBUF_C_CONTIGUOUS) &&
+             !get_buffers(&r, outputs, r.buffers + p->n_inputs, &taken, p->outputs, p->n_outputs,
+                          PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE)) {
+    for (size_t i = 0; i < p->n_inputs; i++) r.inputs[i] = r.buffers[i].buf;
+    for (size_t i = 0; i < p->n_outputs; i++) r.outputs[i] = r.buffers[p->n_inputs + i].buf;
+    result = run_timed(&r, profile);
+  }
+  for (size_t i = 0; i < taken; i++) PyBuffer_Release(&r.buffers[i]);
+  PyMem_Free(r.buffers);
+  PyMem_Free((void *)r.inputs);
+  PyMem_Free(r.outputs);
+  return result;
+}
+
+static int set_up(RunnerObject *self, const char *isa) {
+  const pm_program *p = &self->program->program;
+  self->kernels = pm_kernels_for(isa);
+  if (!self->kernels) {
+    PyErr_Format(PyExc_ValueError, "this machine has no instruction set '%s'", isa);
+    return -1;
+  }
+  if (p->header->arena_bytes > SIZE_MAX / 4) {
+    PyErr_NoMemory();
+    return -1;
+  }
+  self->arena_bytes = ((size_t)p->header->arena_bytes + PM_ALIGNMENT - 1) / PM_ALIGNMENT * PM_ALIGNMENT;
+  self->nbytes = self->arena_bytes + pm_scratch_bytes(p, self->workers);
+  self->pages = pm_pages_new(self->nbytes);
+  self->pool = pm_pool_new(self->workers);
+  self->lock = PyThread_allocate_lock();
+  if (self->pages && self->pool && self->lock) return 0;
+  PyErr_NoMemory();
+  return -1;
+}
+
+static PyObject *runner_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
+  static char *names[] = {"program", "workers", "isa", NULL};
+  const pm_module_state *state = PyModule_GetState(PyType_GetModule(type));
+  PyObject *program;
+  int workers = 1;
+  const char *isa = NULL;
+  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O!|iz:Runner", names, state->program_type, &program,
+                                   &workers, &isa))
+    return NULL;
+  if (workers < 1 || workers > PM_MAX_WORKERS)
+    return PyErr_Format(PyExc_ValueError, "workers must be 1 to %d, not %d", PM_MAX_WORKERS, workers);
+  allocfunc allocate = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
+  RunnerObject *self = (RunnerObject *)allocate(type, 0);
+  if (!self) return NULL;
+  self->program = (ProgramObject *)Py_NewRef(program);
+  self->workers = workers;
+  if (!set_up(self, isa)) return (PyObject *)self;
+  Py_DECREF((PyObject *)self);
+  return NULL;
+}
+
+static void runner_dealloc(RunnerObject *self) {
+  PyTypeObject *type = Py_TYPE((PyObject *)self);
+  pm_pool_free(self->pool);
+  pm_pages_free(self->pages, self->nbytes);
+  if (self->lock) PyThread_free_lock(self->lock);
+  Py_XDECREF((PyObject *)self->program);
+  freefunc release = (freefunc)PyType_GetSlot(type, Py_tp_free);
+  release(self);
+  Py_DECREF((PyObject *)type);
+}
+
+static PyObject *get_workers(RunnerObject *self, void *closure) {
+  (void)closure;
+  return PyLong_FromLong(self->workers);
+}
+
+static PyObject *get_nbytes(RunnerObject *self, void *closure) {
+  (void)closure;
+  return PyLong_FromSize_t(self->nbytes);
+}
+
+static PyObject *get_isa(RunnerObject *self, void *closure) {
+  (void)closure;
+  return PyUnicode_FromString(pm_kernels_isa(self->kernels));
+}
+
+static PyGetSetDef attributes[] = {
+    {"workers", (getter)get_workers, NULL, "Threads that compute, the caller's among them.", NULL},
+    {"nbytes", (getter)get_nbytes, NULL, "Bytes of the arena and the scratch.", NULL},
+    {"isa", (getter)get_isa, NULL, "The instruction set that is used.", NULL},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
+static PyMethodDef methods[] = {
+    {"run", (PyCFunction)(void (*)(void))runner_run, METH_VARARGS | METH_KEYWORDS,
+     "run(inputs, outputs, host=None, profile=False): run once, from and into C-contiguous buffers.\n\n"
+     "With profile, nanoseconds for each instruction are returned."},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyType_Slot slots[] = {
+    {Py_tp_new, (void *)runner_new},
+    {Py_tp_dealloc, (void *)runner_dealloc},
+    {Py_tp_getset, attributes},
+    {Py_tp_methods, methods},
+    {Py_tp_doc, "Runner(program, workers=1, isa=None): the memory and the workers to run a program."},
+    {0, NULL},
+};
+
+PyType_Spec pm_runner_spec = {"pelemay._native.Runner", sizeof(RunnerObject), 0,
+                              Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE, slots};

@@ -1,0 +1,46 @@
+#define _GNU_SOURCE
+#include "file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+pm_status pm_file_map(pm_file *file, const char *path) {
+  const int fd = open(path, O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return PM_E_IO;
+  struct stat status;
+  void *bytes = MAP_FAILED;
+  if (!fstat(fd, &status) && S_ISREG(status.st_mode) && status.st_size > 0)
+    bytes = mmap(NULL, (size_t)status.st_size, PROT_READ, MAP_SHARED, fd, 0);
+  else
+    errno = EINVAL;
+  const int error = errno;
+  close(fd);
+  errno = error;
+  if (bytes == MAP_FAILED) return PM_E_IO;
+  *file = (pm_file){bytes, (size_t)status.st_size};
+  return PM_OK;
+}
+
+void pm_file_unmap(pm_file *file) {
+  if (file->bytes) munmap((void *)(uintptr_t)file->bytes, file->nbytes);
+  file->bytes = NULL;
+}
+
+uint8_t *pm_pages_new(size_t nbytes) {
+  void *pages = mmap(NULL, nbytes ? nbytes : 1, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  return pages == MAP_FAILED ? NULL : pages;
+}
+
+void pm_pages_free(uint8_t *pages, size_t nbytes) {
+  if (pages) munmap(pages, nbytes ? nbytes : 1);
+}
+
+uint64_t pm_now_ns(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}

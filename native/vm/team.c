@@ -1,0 +1,48 @@
+#include "team.h"
+
+/* About 20 microseconds: longer than a small instruction, shorter than a turn of the scheduler. */
+#define SPINS 1000
+
+static inline void relax(void) {
+#if defined(__x86_64__) || defined(__i386__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  __asm__ volatile("yield");
+#endif
+}
+
+void pm_team_reset(pm_team *team, int count) {
+  team->count = count;
+  team->stop = PM_OK;
+  atomic_store(&team->arrived, 0);
+  atomic_store(&team->next, 0);
+  atomic_store(&team->failed, PM_OK);
+}
+
+static void open_gate(pm_team *team, unsigned epoch) {
+  team->stop = atomic_load_explicit(&team->failed, memory_order_relaxed);
+  atomic_store_explicit(&team->arrived, 0, memory_order_relaxed);
+  atomic_store_explicit(&team->next, 0, memory_order_relaxed);
+  atomic_store(&team->epoch, epoch + 1);
+  if (team->wake) team->wake(team);
+}
+
+static void wait_at_gate(pm_team *team, unsigned epoch) {
+  for (int i = 0; atomic_load_explicit(&team->epoch, memory_order_acquire) == epoch; i++) {
+    if (i >= SPINS && team->sleep) team->sleep(team, epoch);
+    relax();
+  }
+}
+
+void pm_barrier(const pm_worker *worker) {
+  pm_team *team = worker->team;
+  if (worker->count == 1) {
+    atomic_store_explicit(&team->next, 0, memory_order_relaxed);
+    return;
+  }
+  const unsigned epoch = atomic_load_explicit(&team->epoch, memory_order_relaxed);
+  if (atomic_fetch_add_explicit(&team->arrived, 1, memory_order_acq_rel) == team->count - 1)
+    open_gate(team, epoch);
+  else
+    wait_at_gate(team, epoch);
+}

@@ -1,0 +1,102 @@
+/* The run: every worker walks through the instructions, with a barrier between them.
+
+   Instructions that are marked as serial are done by worker 0; between two of them the others are
+   not waited for. */
+#include "call.h"
+
+void pm_call_of(const pm_program *program, uint32_t number, pm_call *call) {
+  const pm_instr *instr = &program->instrs[number];
+  const uint32_t *operands = program->operands + instr->operands;
+  call->instr = instr;
+  call->params = program->params + instr->params;
+  call->n_in = instr->n_in;
+  call->n_out = instr->n_out;
+  call->n_params = instr->n_params;
+  call->number = number;
+  call->scratch = call->own_scratch = NULL;
+  for (int i = 0; i < instr->n_in + instr->n_out; i++) {
+    pm_view *view = i < instr->n_in ? &call->in[i] : &call->out[i - instr->n_in];
+    view->t = operands[i] == PM_NONE ? NULL : &program->tensors[operands[i]];
+    view->data = NULL;
+  }
+}
+
+static uint8_t *place_of(const pm_run_args *args, const pm_tensor *t) {
+  switch (t->space) {
+    case PM_ARENA: return args->arena + t->offset;
+    case PM_WEIGHTS: return (uint8_t *)(uintptr_t)args->program->weights + t->offset;
+    case PM_INPUT: return (uint8_t *)(uintptr_t)args->inputs[t->index] + t->offset;
+    default: return args->outputs[t->index] + t->offset;
+  }
+}
+
+static void find_data(const pm_run_args *args, pm_call *call) {
+  for (int i = 0; i < call->n_in; i++)
+    if (call->in[i].t) call->in[i].data = place_of(args, call->in[i].t);
+  for (int i = 0; i < call->n_out; i++)
+    if (call->out[i].t) call->out[i].data = place_of(args, call->out[i].t);
+}
+
+static void run_kernel(const pm_run_args *args, uint32_t number, const pm_worker *worker) {
+  const pm_instr *instr = &args->program->instrs[number];
+  pm_call call;
+  pm_call_of(args->program, number, &call);
+  find_data(args, &call);
+  pm_need need = {worker->count, 0, 0};
+  pm_checks[instr->opcode](&call, &need);
+  call.scratch = args->scratch;
+  call.own_scratch =
+      args->scratch + pm_aligned(need.shared) + (size_t)worker->id * pm_aligned(need.own);
+  args->kernels->kernels[instr->opcode](&call, worker);
+}
+
+static void run_host(const pm_run_args *args, uint32_t number, const pm_worker *worker) {
+  const pm_callbacks *calls = &args->callbacks;
+  const pm_status status = calls->host ? calls->host(calls->user, number) : PM_E_HOST;
+  if (status != PM_OK) pm_fail(worker, status);
+}
+
+static bool is_serial(const pm_program *program, size_t number) {
+  const pm_instr *instr = &program->instrs[number];
+  return (instr->flags & PM_SERIAL) || instr->opcode == PM_OP_host;
+}
+
+static void run_alone(const pm_run_args *args, uint32_t number, const pm_worker *worker) {
+  if (worker->id) return;
+  const pm_worker alone = {worker->team, 0, 1};
+  if (args->program->instrs[number].opcode == PM_OP_host)
+    run_host(args, number, &alone);
+  else
+    run_kernel(args, number, &alone);
+  pm_barrier(&alone);
+}
+
+static void between(const pm_run_args *args, size_t number, const pm_worker *worker) {
+  if (worker->id) return;
+  if (args->times_ns) args->times_ns[number] = args->now_ns();
+  if (!args->callbacks.poll) return;
+  const pm_status status = args->callbacks.poll(args->callbacks.user);
+  if (status != PM_OK) pm_fail(worker, status);
+}
+
+static bool is_over(const pm_worker *worker) {
+  if (worker->count == 1) return atomic_load(&worker->team->failed) != PM_OK;
+  return worker->team->stop != PM_OK;
+}
+
+pm_status pm_walk(const pm_run_args *args, const pm_worker *worker) {
+  const pm_program *program = args->program;
+  bool over = false;
+  for (size_t i = 0; i < program->n_instrs && !over; i++) {
+    const bool serial = is_serial(program, i);
+    if (serial)
+      run_alone(args, (uint32_t)i, worker);
+    else
+      run_kernel(args, (uint32_t)i, worker);
+    const bool meets = !serial || i + 1 == program->n_instrs || !is_serial(program, i + 1);
+    if (meets) pm_barrier(worker);
+    if (meets || worker->count == 1) over = is_over(worker);
+    between(args, i, worker);
+  }
+  return (pm_status)atomic_load(&worker->team->failed);
+}

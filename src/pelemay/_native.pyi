@@ -1,0 +1,38 @@
+from collections.abc import Callable, Sequence
+from os import PathLike
+from typing import Any
+
+OPCODES: tuple[str, ...]
+DTYPES: tuple[str, ...]
+STATUSES: tuple[str, ...]
+ISAS: tuple[str, ...]
+FORMAT_MAJOR: int
+FORMAT_MINOR: int
+
+class NativeError(Exception): ...
+
+class Program:
+    inputs: tuple[tuple[str | None, str, tuple[int, ...]], ...]
+    outputs: tuple[tuple[str | None, str, tuple[int, ...]], ...]
+    instructions: tuple[tuple[str, str | None, int, int], ...]
+    metadata: bytes
+    arena_bytes: int
+    weights_bytes: int
+    weights_offset: int
+    file_bytes: int
+    def __new__(cls, source: str | PathLike[str] | bytes | memoryview) -> Program: ...
+    def scratch_bytes(self, workers: int) -> int: ...
+    def verify(self) -> None: ...
+
+class Runner:
+    workers: int
+    nbytes: int
+    isa: str
+    def __new__(cls, program: Program, workers: int = 1, isa: str | None = None) -> Runner: ...
+    def run(
+        self,
+        inputs: Sequence[Any],
+        outputs: Sequence[Any],
+        host: Callable[..., Any] | None = None,
+        profile: bool = False,
+    ) -> list[int] | None: ...

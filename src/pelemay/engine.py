@@ -1,0 +1,223 @@
+"""The native engine, as Python calls it: programs, and what runs them.
+
+In: a ``.plm`` file or its bytes, and NumPy arrays. Out: NumPy arrays. Beside NumPy only the
+engine's own module is loaded.
+
+>>> "float32" in native().DTYPES
+True
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pelemay.errors import ExecutionError, InputError, ModelError, PelemayError
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    import numpy.typing as npt
+
+Array = Any
+HostCall = Callable[[tuple[int, ...], list[Any], list[Any]], object]
+
+_RUN_TIME = frozenset({"E_INDEX", "E_DIVIDE", "E_HOST", "E_MEMORY", "E_INTERRUPTED"})
+
+
+@cache
+def native() -> ModuleType:
+    """The engine's module; ``PELEMAY_NATIVE`` names another build of it.
+
+    Raises
+    ------
+    PelemayError
+        If it is not built.
+    """
+    if path := os.environ.get("PELEMAY_NATIVE"):
+        return _load(path)
+    try:
+        from pelemay import _native
+    except ImportError as error:
+        what = f"the engine is not built: {error}"
+        raise PelemayError(what, hint="install the project with pip, which builds it") from error
+    return _native
+
+
+def _load(path: str) -> ModuleType:
+    from importlib.machinery import ExtensionFileLoader
+    from importlib.util import module_from_spec, spec_from_file_location
+
+    loader = ExtensionFileLoader("pelemay._native", path)
+    spec = spec_from_file_location("pelemay._native", path, loader=loader)
+    if spec is None:
+        raise PelemayError(f"{path} is no module")
+    module = module_from_spec(spec)
+    loader.exec_module(module)
+    return module
+
+
+def open_program(source: str | os.PathLike[str] | bytes | memoryview) -> Any:
+    """Open a program: its file is mapped and its tables are checked; no weight is read.
+
+    Parameters
+    ----------
+    source : str, os.PathLike, bytes or memoryview
+        A ``.plm`` file, or what such a file holds.
+
+    Returns
+    -------
+    pelemay._native.Program
+
+    Raises
+    ------
+    ModelError
+        If the file is missing, damaged, or of a newer format.
+    """
+    where = os.fspath(source) if isinstance(source, (str, os.PathLike)) else "program in memory"
+    try:
+        return native().Program(source)
+    except native().NativeError as error:
+        raise translated(error).at(str(where)) from error
+    except OSError as error:
+        raise ModelError(error.strerror or str(error), where=str(where)) from error
+
+
+def translated(error: Exception) -> PelemayError:
+    """What the engine raised, in the project's own tree of errors."""
+    status, text, instruction, operand = error.args
+    place = "" if instruction is None else f"instruction {instruction}"
+    if operand is not None:
+        place = f"{place}, operand {operand}" if place else f"row {operand}"
+    kind = ExecutionError if status in _RUN_TIME else ModelError
+    return kind(text, where=place)
+
+
+def threads_of_machine() -> int:
+    """Processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class Engine:
+    """The memory and the workers of one program.
+
+    Parameters
+    ----------
+    program : pelemay._native.Program
+        As :func:`open_program` gives.
+    threads : int, optional
+        Threads to compute with; all processors of the machine if not given.
+    isa : str, optional
+        An instruction set of ``native().ISAS``; the best if neither this nor ``PELEMAY_ISA`` is
+        given.
+    host : callable, optional
+        Runs the nodes that have no instruction: ``host(params, inputs, outputs)``, arrays that
+        lie in the engine's memory.
+
+    Raises
+    ------
+    InputError
+        If the machine has no such instruction set.
+    """
+
+    def __init__(
+        self,
+        program: Any,
+        *,
+        threads: int | None = None,
+        isa: str | None = None,
+        host: HostCall | None = None,
+    ) -> None:
+        workers = min(threads or threads_of_machine(), 64)
+        isa = isa or os.environ.get("PELEMAY_ISA") or None
+        try:
+            self._runner = native().Runner(program, workers, isa)
+        except ValueError as error:
+            known = ", ".join(native().ISAS)
+            raise InputError(str(error), hint=f"it has {known}") from error
+        self.program = program
+        self.outputs = tuple((dtype, shape) for _, dtype, shape in program.outputs)
+        self._host = None if host is None else _with_arrays(host)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the arena and the scratch."""
+        return int(self._runner.nbytes)
+
+    @property
+    def isa(self) -> str:
+        """The instruction set that is used."""
+        return str(self._runner.isa)
+
+    def run(self, inputs: Sequence[npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
+        """Run once.
+
+        Parameters
+        ----------
+        inputs : sequence of ndarray
+            In the program's order, of its types and shapes; copied only if not in C order.
+
+        Returns
+        -------
+        list of ndarray
+            In the program's order.
+
+        Raises
+        ------
+        ExecutionError
+            If an index is out of range, an integer divided by zero, or a host node failed.
+        """
+        outputs = [np.empty(shape, dtype_of(name)) for name, shape in self.outputs]
+        self._run(inputs, outputs, profile=False)
+        return outputs
+
+    def profile(self, inputs: Sequence[npt.NDArray[Any]]) -> list[int]:
+        """Run once, and say how many nanoseconds each instruction took."""
+        outputs = [np.empty(shape, dtype_of(name)) for name, shape in self.outputs]
+        times: list[int] = self._run(inputs, outputs, profile=True)
+        return times
+
+    def _run(self, inputs: Sequence[Array], outputs: Sequence[Array], *, profile: bool) -> Any:
+        given = [_plain(np.ascontiguousarray(array)) for array in inputs]
+        taken = [_plain(array) for array in outputs]
+        try:
+            return self._runner.run(given, taken, self._host, profile)
+        except native().NativeError as error:
+            raise translated(error) from error
+
+
+def dtype_of(name: str) -> np.dtype[Any]:
+    """NumPy's type of that name; bfloat16 comes from ml_dtypes."""
+    if name == "bfloat16":
+        import ml_dtypes
+
+        return np.dtype(ml_dtypes.bfloat16)
+    return np.dtype(name)
+
+
+def _plain(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """The same bytes as a type that the buffer protocol knows."""
+    return array if array.dtype.kind in "biuf" else array.view(np.uint16)
+
+
+def _with_arrays(host: HostCall) -> HostCall:
+    """The callback that the engine makes, with memory given as arrays."""
+
+    def call(params: tuple[int, ...], inputs: list[Any], outputs: list[Any]) -> None:
+        host(params, [_array(x) for x in inputs], [_array(y) for y in outputs])
+
+    return call
+
+
+def _array(operand: tuple[str, tuple[int, ...], tuple[int, ...], memoryview] | None) -> Any:
+    if operand is None:
+        return None
+    name, shape, strides, memory = operand
+    dtype = dtype_of(name)
+    if 0 in shape:
+        return np.empty(shape, dtype)
+    return np.ndarray(shape, dtype, memory, 0, strides)
