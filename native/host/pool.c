@@ -59,12 +59,19 @@ static void wake_at_gate(pm_team *team) {
   if (atomic_load(&pool->sleepers)) wake_all(&team->epoch);
 }
 
+/* A run often follows soon after another. */
+static void wait_for_job(pm_pool *pool, unsigned seen) {
+  for (int i = 0; i < 2000 && atomic_load_explicit(&pool->job, memory_order_relaxed) == seen; i++)
+    pm_relax();
+  while (atomic_load(&pool->job) == seen) wait_while(&pool->job, seen);
+}
+
 static void *work(void *argument) {
   member *self = argument;
   pm_pool *pool = self->pool;
   const pm_worker worker = {&pool->team, self->id, pool->team.count};
   for (unsigned seen = 0;; seen++) {
-    while (atomic_load(&pool->job) == seen) wait_while(&pool->job, seen);
+    wait_for_job(pool, seen);
     if (!pool->args) return NULL;
     pm_walk(pool->args, &worker);
     atomic_fetch_add(&pool->done, 1);

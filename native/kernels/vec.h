@@ -1,6 +1,7 @@
 /* Vectors of the instruction set that this file is compiled for, through GCC's vector extensions.
 
-   PM_VL floats make a vector: 16 for AVX-512, 8 for AVX2, 4 for SSE2 and NEON, and in the scalar build. */
+   PM_VL floats make a vector: 16 for AVX-512, 8 for AVX2, 4 for SSE2, NEON and the scalar build,
+   which uses no instruction of the machine by name (PM_SCALAR). */
 #ifndef PM_VEC_H
 #define PM_VEC_H
 
@@ -13,10 +14,10 @@
 #elif defined(__AVX2__)
 #include <immintrin.h>
 #define PM_VL 8
-#elif defined(__SSE2__)
+#elif defined(__SSE2__) && !defined(PM_SCALAR)
 #include <emmintrin.h>
 #define PM_VL 4
-#elif defined(__ARM_NEON)
+#elif defined(__ARM_NEON) && !defined(PM_SCALAR)
 #include <arm_neon.h>
 #define PM_VL 4
 #else
@@ -65,8 +66,10 @@ PM_INLINE pm_vf pm_vmax(pm_vf a, pm_vf b) {
   return (pm_vf)_mm512_max_ps((__m512)a, (__m512)b);
 #elif defined(__AVX2__)
   return (pm_vf)_mm256_max_ps((__m256)a, (__m256)b);
-#elif defined(__SSE2__)
+#elif defined(__SSE2__) && !defined(PM_SCALAR)
   return (pm_vf)_mm_max_ps((__m128)a, (__m128)b);
+#elif defined(__ARM_NEON) && !defined(PM_SCALAR)
+  return (pm_vf)vbslq_f32(vcgtq_f32((float32x4_t)a, (float32x4_t)b), (float32x4_t)a, (float32x4_t)b);
 #else
   return pm_select(a > b, a, b);
 #endif
@@ -77,8 +80,10 @@ PM_INLINE pm_vf pm_vmin(pm_vf a, pm_vf b) {
   return (pm_vf)_mm512_min_ps((__m512)a, (__m512)b);
 #elif defined(__AVX2__)
   return (pm_vf)_mm256_min_ps((__m256)a, (__m256)b);
-#elif defined(__SSE2__)
+#elif defined(__SSE2__) && !defined(PM_SCALAR)
   return (pm_vf)_mm_min_ps((__m128)a, (__m128)b);
+#elif defined(__ARM_NEON) && !defined(PM_SCALAR)
+  return (pm_vf)vbslq_f32(vcltq_f32((float32x4_t)a, (float32x4_t)b), (float32x4_t)a, (float32x4_t)b);
 #else
   return pm_select(a < b, a, b);
 #endif

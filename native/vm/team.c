@@ -3,14 +3,6 @@
 /* About 20 microseconds: longer than a small instruction, shorter than a turn of the scheduler. */
 #define SPINS 1000
 
-static inline void relax(void) {
-#if defined(__x86_64__) || defined(__i386__)
-  __builtin_ia32_pause();
-#elif defined(__aarch64__)
-  __asm__ volatile("yield");
-#endif
-}
-
 void pm_team_reset(pm_team *team, int count) {
   team->count = count;
   team->stop = PM_OK;
@@ -30,7 +22,7 @@ static void open_gate(pm_team *team, unsigned epoch) {
 static void wait_at_gate(pm_team *team, unsigned epoch) {
   for (int i = 0; atomic_load_explicit(&team->epoch, memory_order_acquire) == epoch; i++) {
     if (i >= SPINS && team->sleep) team->sleep(team, epoch);
-    relax();
+    pm_relax();
   }
 }
 

@@ -21,6 +21,15 @@ struct pm_team {
   void (*wake)(pm_team *team);
 };
 
+/* While waiting for another processor. */
+static inline void pm_relax(void) {
+#if defined(__x86_64__) || defined(__i386__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  __asm__ volatile("yield");
+#endif
+}
+
 /* Before a run: nobody is running. */
 void pm_team_reset(pm_team *team, int count);
 
