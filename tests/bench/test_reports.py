@@ -26,6 +26,8 @@ from pelemay.bench import (
     format_markdown,
 )
 from pelemay.bench.reports.bars import MARK, draw
+from pelemay.bench.reports.sections import agreement
+from pelemay.bench.results import Check
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -69,6 +71,25 @@ def test_every_format_is_text(suite: Suite) -> None:
 def test_compared_suites_show_their_tags(suite: Suite) -> None:
     said = format_console(suite.compared_with([replace(suite, tag="before")]))
     assert "naive (before)" in said
+
+
+def test_findings_are_of_the_new_figures(suite: Suite) -> None:
+    assert findings(suite.compared_with([replace(suite, tag="before")])) == findings(suite)
+    assert "(before)" in findings(replace(suite, results=()).compared_with(
+        [replace(suite, tag="before")]
+    ))[0]  # fmt: skip
+
+
+def test_agreement_says_how_far(suite: Suite) -> None:
+    one = Check("net", "naive", "outputs", "ok")
+    assert "no answers were compared" in agreement(replace(suite, checks=(one,)))
+    two = (one, replace(one, backend="onnx", message="compared with naive", deviation=0.0))
+    assert "bit for bit" in agreement(replace(suite, checks=two))
+    near = (one, replace(two[1], deviation=2e-5))
+    assert "2.0e-05" in agreement(replace(suite, checks=near))
+    wrong = (one, replace(two[1], status="wrong"))
+    assert agreement(replace(suite, checks=wrong)).startswith("Wrong answers")
+    assert agreement(replace(suite, checks=())) == ""
 
 
 def test_a_suite_without_results_is_still_a_report(suite: Suite) -> None:

@@ -87,7 +87,7 @@ def test_a_file_is_written_whole_or_not_at_all(
         raise OSError(28, "no space left")
 
     monkeypatch.setattr("os.fsync", fail)
-    with pytest.raises(OSError, match="no space"):
+    with pytest.raises(BenchmarkError, match="no space"):
         replace(suite, tag="other").save(path)
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]

@@ -95,6 +95,7 @@ def test_log_ops_with_a_backend_that_has_none(pelemay: Call, model: Path) -> Non
     [
         ((), "nothing was given for 'x' (float32[1, 3])"),
         (("--input", "no-such.npy"), "no-such.npy"),
+        (("--input", "y=no-such.npy"), "there is no input 'y'; allowed: x"),
         (("--random", "--output", "y.txt"), ".npy or .npz"),
         (("--random", "--backend", "onnxrutime"), "onnxruntime"),
         (("--random", "--threads", "0"), "at least 1"),
@@ -158,6 +159,16 @@ def test_models_list(pelemay: Call) -> None:
     assert "resnet101-v1-7" in pelemay("models", "list").out
 
 
+def test_models_list_tells_a_stand_in_from_an_original(
+    pelemay: Call, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PELEMAY_CACHE", str(tmp_path))
+    assert pelemay("models", "get", "--stand-in", "squeezenet1.1-7").code == 0
+    found = {row["name"]: row["here"] for row in pelemay("models", "list", "--json").json}
+    assert found["squeezenet1.1-7"] == "stand-in"
+    assert found["vit_tiny"] is None
+
+
 def test_models_path_of_what_is_not_there(
     pelemay: Call, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -209,3 +220,17 @@ def test_bench_prints_json(pelemay: Call, model: Path, tmp_path: Path) -> None:
     suite = json.loads(answer.out)
     labels = {r["scenario"]["backend"] for r in suite["results"]}
     assert labels == {"reference", "onnx"}
+
+
+@pytest.mark.parametrize(
+    "arguments", [("--save", "x", "--results", "FILE/in"), ("--svg", "FILE/in.svg")]
+)
+def test_bench_refuses_places_before_it_measures(
+    pelemay: Call, model: Path, tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
+    (tmp_path / "file").write_text("")
+    places = [a.replace("FILE", str(tmp_path / "file")) for a in arguments]
+    answer = pelemay("bench", model, "--backends", "reference", *places)
+    assert (answer.code, answer.out) == (1, "")
+    assert answer.err.startswith(f"pelemay: {tmp_path / 'file'}")
+    assert "cannot be written" in answer.err

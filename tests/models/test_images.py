@@ -104,9 +104,11 @@ def test_what_is_no_image(tmp_path: Path) -> None:
     assert caught.value.where.endswith("a.jpg")
 
 
-@pytest.mark.parametrize("name", ["missing.png", "."])
-def test_what_is_no_file(tmp_path: Path, name: str) -> None:
-    with pytest.raises(InputError, match="cannot be read"):
+@pytest.mark.parametrize(
+    ("name", "message"), [("missing.png", "there is no such picture"), (".", "cannot be read")]
+)
+def test_what_is_no_file(tmp_path: Path, name: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
         images.load_image(tmp_path / name)
 
 

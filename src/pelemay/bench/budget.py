@@ -21,8 +21,10 @@ LEAST_FACTOR = 0.01
 
 _GUESSED_START_S = 0.6
 _GUESSED_ONCE_S = 0.2
-_MEMRAY_FACTOR = 2.5
-_FIT_PROCESSES = 12
+_MEMRAY_FACTOR = 1.5
+_MEMRAY_START_FACTOR = 2.0
+_FIT_PROCESSES = 10
+_FIT_IN_VAIN_S = 10.0  # Two or three limits are too small, and the job is waited for in vain.
 _PROCESSES_TO_RUN = 2  # The watched one and a timed one.
 
 
@@ -36,9 +38,13 @@ class Cost:
     def least_seconds(self, job: str, options: Options) -> float:
         """Seconds of all processes of a scenario with phases of no length."""
         once = self.start_s + self.once_s
-        heap = self.start_s + _MEMRAY_FACTOR * self.once_s if options.follows_heap(job) else 0
+        heap = _MEMRAY_START_FACTOR * self.start_s + _MEMRAY_FACTOR * self.once_s
         timing = (once if JOBS[job].once_per_process else self.once_s) if options.time_s else 0
-        return once + timing + heap + (_FIT_PROCESSES * once if options.fit else 0)
+        return once + timing + (heap if options.follows_heap(job) else 0)
+
+    def fit_seconds(self) -> float:
+        """Seconds of finding the smallest memory cgroup; no budget counts them."""
+        return _FIT_PROCESSES * (self.start_s + self.once_s) + _FIT_IN_VAIN_S
 
 
 def default_suite_options() -> Options:
@@ -56,18 +62,21 @@ def estimate_seconds(jobs: Sequence[str], models: int, backends: int, options: O
     models, backends : int
         How many there are.
     options : Options
-        How long the phases are; with a budget the estimate is at most that.
+        How long the phases are; with a budget the estimate is at most that, and what
+        ``fit`` adds.
 
     Examples
     --------
     >>> estimate_seconds(["run"], 1, 2, Options(pre_check=False))
-    22.2
+    23.0
     """
     answers = len({JOBS[job].runs_model for job in jobs}) if options.pre_check else 0
     check = answers * (_GUESSED_START_S + _GUESSED_ONCE_S)
     seconds = check + sum(Cost().least_seconds(job, options) + options.phases_s for job in jobs)
-    total = round(models * backends * seconds, 1)
-    return min(total, options.budget_s) if options.budget_s else total
+    pairs = models * backends
+    total = round(pairs * seconds, 1)
+    fits = pairs * len(jobs) * Cost().fit_seconds() if options.fit else 0.0
+    return (min(total, options.budget_s) if options.budget_s else total) + fits
 
 
 @dataclass
@@ -124,7 +133,7 @@ def plan_budget(options: Options, costs: Mapping[Scenario, Cost], spent_s: float
     Examples
     --------
     >>> costs = {Scenario("run", "net", name): Cost(1.0, 0.0) for name in "abcd"}
-    >>> used = plan_budget(Options(budget_s=23.5), costs, spent_s=6.5).options
+    >>> used = plan_budget(Options(budget_s=27.5), costs, spent_s=6.5).options
     >>> used.warmup_s, used.time_s
     (0.5, 1.25)
     """

@@ -10,7 +10,6 @@ import json
 import os
 import tempfile
 from collections.abc import Iterable
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -81,21 +80,19 @@ class Suite:
             Of the file; its folder is made if needed.
         tag : str, optional
             Name of the suite, shown behind its scenarios when it is compared with.
+
+        Raises
+        ------
+        BenchmarkError
+            If the file cannot be written.
         """
         target = Path(path)
-        target.parent.mkdir(parents=True, exist_ok=True)
         text = (replace(self, tag=tag) if tag else self).to_json()
-        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}-")
         try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(temporary).replace(target)
-        except BaseException:
-            with suppress(OSError):
-                Path(temporary).unlink()
-            raise
+            _write_whole(target, text)
+        except OSError as error:
+            what = f"it cannot be written: {error.strerror or error}"
+            raise BenchmarkError(what, where=str(target)) from error
         return target
 
     @classmethod
@@ -126,3 +123,17 @@ class Suite:
                 scenario = replace(result.scenario, tag=result.scenario.tag or tag)
                 results.append(replace(result, scenario=scenario))
         return replace(self, models=tuple(models.values()), results=tuple(results))
+
+
+def _write_whole(target: Path, text: str) -> None:
+    """Write a file, its folder too if needed; what was there stays until all is written."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}-")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).replace(target)
+    finally:
+        Path(temporary).unlink(missing_ok=True)

@@ -24,7 +24,8 @@ EXAMPLES = """\
   pelemay bench --explain                         what each figure means
 
 --warmup, --time and --memory-time are Benchee's (2, 5 and 2 seconds). Without any of them
-the three shrink equally until the suite ends within --budget."""
+the three shrink equally until the suite ends within --budget. --fit comes on top of it: about
+20 seconds for each job, network and backend."""
 
 MODELS = ("cats_v_dogs", "cat_dog_breeds", "resnet101-v1-7")
 BACKENDS = ("reference", "naive", "onnxruntime", "openvino", "xla")
@@ -73,6 +74,7 @@ def run(args: argparse.Namespace) -> int:
         out.print(bench.explain(out.width), markup=False, soft_wrap=True)
         return 0
     options = _options(args)
+    _make_room(args)
     before = [bench.Suite.load(path) for path in args.compare]
     models = _models(args)
     suite = _measured(models, args, options)
@@ -90,8 +92,6 @@ def _options(args: argparse.Namespace) -> Options:
     fixed = any(value is not None for value in chosen.values())
     phases = {name: _PHASES[name] if v is None else v for name, v in chosen.items()}
     budget = 0.0 if fixed else default_suite_options().budget_s
-    if args.save and (Path(args.save).name != args.save or args.save.startswith(".")):
-        raise InputError(f"--save {args.save}: a name, not a path", hint="use --results FOLDER")
     return Options(
         warmup_s=phases["warmup"],
         time_s=phases["time"],
@@ -104,6 +104,23 @@ def _options(args: argparse.Namespace) -> Options:
         timeout_s=args.timeout,
         pre_check=not args.no_check,
     )
+
+
+def _make_room(args: argparse.Namespace) -> None:
+    """Refuse places that cannot be written to before minutes are spent on measuring."""
+    if args.save and (Path(args.save).name != args.save or args.save.startswith(".")):
+        raise InputError(f"--save {args.save}: a name, not a path", hint="use --results FOLDER")
+    try:
+        if args.save:
+            Path(args.results).mkdir(parents=True, exist_ok=True)
+        if args.svg:
+            Path(args.svg).touch()
+    except OSError as error:
+        raise _not_written(error) from error
+
+
+def _not_written(error: OSError) -> InputError:
+    return InputError(f"cannot be written: {error.strerror}", where=str(error.filename))
 
 
 def _models(args: argparse.Namespace) -> list[Any]:
@@ -141,8 +158,6 @@ def _listed(text: str | None) -> list[str] | None:
 def _report(suite: Suite, args: argparse.Namespace) -> None:
     from pelemay.bench import format_console, format_json, format_markdown
 
-    if args.svg:
-        _draw(suite, Path(args.svg))
     if args.json:
         sys.stdout.write(format_json(suite))
     elif args.markdown:
@@ -150,6 +165,8 @@ def _report(suite: Suite, args: argparse.Namespace) -> None:
     else:
         out = console()
         sys.stdout.write(format_console(suite, width=out.width, color=out.is_terminal))
+    if args.svg:
+        _draw(suite, Path(args.svg))
 
 
 def _draw(suite: Suite, path: Path) -> None:
@@ -166,7 +183,7 @@ def _draw(suite: Suite, path: Path) -> None:
     try:
         path.write_text(page.export_svg(title="pelemay bench"), encoding="utf-8")
     except OSError as error:
-        raise InputError(f"cannot be written: {error.strerror}", where=str(path)) from error
+        raise _not_written(error) from error
 
 
 class _Watcher:

@@ -62,8 +62,10 @@ def _from_image(picture: str, name: str, kind: Any) -> Array:
 
 def _from_file(text: str, names: Sequence[str], taken: Mapping[str, Array]) -> dict[str, Array]:
     name, equals, file = text.partition("=")
-    if not equals or name not in names:
+    if not equals or (name not in names and Path(text).exists()):
         name, file = "", text
+    elif name not in names:
+        raise InputError(f"there is no input '{name}'; allowed: {', '.join(names)}", where=text)
     loaded = read_arrays(Path(file))
     if isinstance(loaded, dict):
         if name:

@@ -57,11 +57,21 @@ def _list(args: argparse.Namespace) -> int:
         print_json([_row(entry) for entry in entries])
         return 0
     rows = [
-        (e.name, size(e.size_bytes), e.encoding, e.task, "yes" if models.path(e.name) else "")
-        for e in entries
+        (entry.name, size(entry.size_bytes), entry.encoding, entry.task, _here(entry))
+        for entry in entries
     ]
     console().print(table("name", "size", "encoding", "what it is", "here", rows=rows, right=[1]))
     return 0
+
+
+def _here(entry: Any) -> str:
+    """Which file of a network is in the cache: the original, its stand-in, or none."""
+    from pelemay import models
+
+    found = models.path(entry.name)
+    if found is None:
+        return ""
+    return "stand-in" if found.name == entry.stand_in_file_name else "original"
 
 
 def _row(entry: Any) -> dict[str, Any]:
@@ -70,7 +80,7 @@ def _row(entry: Any) -> dict[str, Any]:
     from pelemay import models
 
     here = models.path(entry.name)
-    return {**asdict(entry), "path": str(here) if here else None}
+    return {**asdict(entry), "path": str(here) if here else None, "here": _here(entry) or None}
 
 
 def _get(args: argparse.Namespace) -> int:

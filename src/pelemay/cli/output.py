@@ -1,7 +1,7 @@
 """What the commands print with: a console, JSON, sizes in words, a progress bar.
 
 >>> size(178_914_043), size(512)
-('170.6 MiB', '512 B')
+('179 MB', '512 B')
 """
 
 from __future__ import annotations
@@ -60,15 +60,10 @@ def table(*headings: str, rows: Sequence[Sequence[str]] = (), right: Sequence[in
 
 
 def size(count: int) -> str:
-    """Bytes in the unit that reads best."""
-    if count < 1024:
-        return f"{count} B"
-    value, unit = count / 1024, "KiB"
-    for larger in ("MiB", "GiB", "TiB"):
-        if value < 1024:
-            break
-        value, unit = value / 1024, larger
-    return f"{value:.1f} {unit}"
+    """Bytes in the unit that reads best, the same that ``pelemay bench`` prints."""
+    from pelemay.bench.units import as_bytes
+
+    return as_bytes(count)
 
 
 def add_json_flag(parser: argparse.ArgumentParser) -> None:

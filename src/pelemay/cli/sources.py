@@ -39,7 +39,8 @@ def model_file(text: str, stand_in: StandIn = "auto") -> Path | ModelFile:
     try:
         entry = models.find(text)
     except PelemayError as error:
-        raise ModelError("there is no such file", where=text, hint=str(error)) from error
+        what = "there is no such file, and no network of this name"
+        raise ModelError(what, where=text, hint=error.hint) from error
     here = models.path(text)
     if here is not None and here.name == entry.stand_in_file_name:
         # The network is asked again by 'models get', not at every use.

@@ -206,6 +206,8 @@ def _opened(path: Path) -> Iterator[Image]:
             if image.width * image.height > _MAX_PIXELS:
                 raise _refused(path, f"{image.width} x {image.height} pixels are too many")
             yield image
+    except FileNotFoundError as error:
+        raise InputError("there is no such picture", where=str(path)) from error
     except UnidentifiedImageError as error:
         raise _refused(path, "this is not an image that Pillow can read") from error
     except bombs as error:

@@ -7,6 +7,7 @@ comparison, bars to draw, and what failed.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -186,7 +187,11 @@ def agreement(suite: Suite) -> str:
     if wrong := [check for check in compared if check.status == "wrong"]:
         found = ", ".join(f"{c.backend} on {c.model} ({c.part})" for c in wrong)
         return f"Wrong answers, which are not timed: {found}."
-    largest = max((check.deviation or 0.0 for check in compared), default=0.0)
+    if max(Counter((check.model, check.part) for check in compared).values()) < 2:
+        return "Only one backend answered, so no answers were compared."
+    largest = max(check.deviation or 0.0 for check in compared)
+    if not largest:
+        return "All answers are the same, bit for bit, before anything is timed."
     return (
         "All answers agree before anything is timed; the largest difference is "
         f"{largest:.1e} of the largest value."
