@@ -1,8 +1,8 @@
 """From a plan to a program: the calls with which a node becomes instructions.
 
-In: a :class:`~pelemay.plan.Plan`. Out: calls of kernels, and weights that are not made yet. A function
-of :mod:`pelemay.program.lower` takes a :class:`Lowering` and a node, asks for operands and emits
-instructions; a node that has no such function, or whose function raises what
+In: a :class:`~pelemay.plan.Plan`. Out: calls of kernels, and weights that are not made yet. A
+function of :mod:`pelemay.program.lower` takes a :class:`Lowering` and a node, asks for operands and
+emits instructions; a node that has no such function, or whose function raises what
 :meth:`Lowering.unsupported` gives, becomes a ``host`` instruction, run by the reference backend.
 
 >>> hex(param_bits(1.0))
@@ -62,6 +62,7 @@ class Lowering:
             Space.INPUT: {name: i for i, name in enumerate(plan.graph.inputs)},
             Space.OUTPUT: {name: i for i, name in enumerate(plan.graph.outputs)},
         }
+        self._raw_keys: dict[int, str] = {}
         self._emitted: list[Call] = []
 
     def type(self, name: str) -> TensorType:
@@ -166,6 +167,26 @@ class Lowering:
         sizes = tuple(map(int, shape))
         return self._in_block(f"{name}:{key}", name, kind, sizes, pack)
 
+    def raw(self, name: str, constant: Constant) -> Operand:
+        """A constant in C order among the weights; one of a type that the engine lacks as bytes.
+
+        The bytes are those of NumPy's elements, in a last dimension of their own.
+        """
+        key = self._raw_keys.setdefault(id(constant), f"{name}:raw")
+        shape, dtype = constant.shape, constant.dtype
+        if dtype not in NATIVE_DTYPES:
+            shape, dtype = (*shape, dtype.numpy.itemsize), DType.UINT8
+        return self._in_block(key, name, dtype, shape, lambda: raw_pieces(constant))
+
+    def raw_bytes(self, name: str) -> Operand:
+        """A value of a type that the engine lacks, as bytes: one dimension more, the last."""
+        kind = self.type(name)
+        if name in self.graph.constants:
+            return self.raw(name, self.graph.constants[name])
+        size = kind.dtype.numpy.itemsize
+        strides = tuple(s * size for s in self._placements[name].strides)
+        return self._placed(name, DType.UINT8, (*self.shape(name), size), (*strides, 1))
+
     def literal(self, array: npt.ArrayLike, dtype: DType | None = None) -> Operand:
         """A small array that the lowering knows, stored among the weights once."""
         value = np.ascontiguousarray(array, dtype.numpy if dtype else None)
@@ -225,7 +246,13 @@ class Lowering:
         emitted, self._emitted = self._emitted, []
         return emitted
 
-    def _placed(self, name: str, dtype: DType, shape: tuple[int, ...]) -> Operand:
+    def _placed(
+        self,
+        name: str,
+        dtype: DType,
+        shape: tuple[int, ...],
+        strides: tuple[int, ...] | None = None,
+    ) -> Operand:
         placement = self._placements.get(name)
         if placement is None or placement.space == "constant":
             return self._constant_view(name, dtype, shape, placement)
@@ -234,7 +261,7 @@ class Lowering:
         tensor = Tensor(
             dtype,
             shape,
-            tuple(map(int, placement.strides)),
+            tuple(map(int, placement.strides if strides is None else strides)),
             space,
             index=indices[placement.buffer] if indices is not None else 0,
             offset=int(placement.offset),
@@ -250,10 +277,7 @@ class Lowering:
         constant = self.graph.constants.get(origin)
         if constant is None:
             raise GraphError(f"value '{name}' has no place", hint="the plan has to give it one")
-        key = f"{origin}:raw"
-        raw = self._in_block(
-            key, origin, constant.dtype, constant.shape, lambda: raw_pieces(constant)
-        )
+        raw = self.raw(origin, constant)
         if placement is None or name == origin:
             return raw
         offset, strides = int(placement.offset), placement.strides

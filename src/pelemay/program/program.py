@@ -1,7 +1,7 @@
 """A program: flat instructions over tensors that have a place in memory.
 
-In: what the lowering of a plan gives, or what a file holds. Out: a frozen :class:`Program`, which is
-written to a file, run by the engine, or turned into C.
+In: what the lowering of a plan gives, or what a file holds. Out: a frozen :class:`Program`, which
+is written to a file, run by the engine, or turned into C.
 
 >>> from pelemay.graph import DType
 >>> x = Tensor(DType.FLOAT32, (2, 3), (3, 1), Space.ARENA, offset=64)

@@ -1,0 +1,149 @@
+"""From a plan to a program.
+
+In: a plan, and the part of the graph that could not be planned. Out: a :class:`Program` whose
+weights are not made yet: every node is instructions now, or text for the reference backend, with
+the reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from pelemay.errors import UnsupportedError
+from pelemay.graph import Graph, Node, TensorType, reads
+from pelemay.program.host import Constants, host_operand, is_placeable, one_node, text_of
+from pelemay.program.lower import LOWERINGS
+from pelemay.program.lowering import Lowering
+from pelemay.program.operand import Call, Operand
+from pelemay.program.program import (
+    MAX_OPERANDS,
+    NATIVE_DTYPES,
+    Program,
+    Space,
+    Tensor,
+    contiguous_strides,
+)
+from pelemay.program.tables import Tables, Weights
+
+if TYPE_CHECKING:
+    from pelemay.plan import Plan
+
+
+def build(
+    plan: Plan, tail: Graph | None = None, metadata: Mapping[str, Any] | None = None
+) -> Program:
+    """Lower every node of a plan.
+
+    Parameters
+    ----------
+    plan : Plan
+        Of a graph whose values all have static types that can lie in memory.
+    tail : Graph, optional
+        What is run after it on the host; see :func:`pelemay.program.tail.split`.
+    metadata : mapping, optional
+        What else the program should say; JSON must be able to hold it.
+
+    Returns
+    -------
+    Program
+        ``metadata["host"]`` has an entry for each node that has no instruction.
+
+    Raises
+    ------
+    GraphError
+        If the plan does not place a value.
+    """
+    return _Builder(plan).program(tail, metadata or {})
+
+
+class _Builder:
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.weights = Weights()
+        self.tables = Tables(self.weights)
+        self.lowering = Lowering(plan, self.weights)
+        self.constants = Constants(self.lowering, self.tables)
+        self.host: list[dict[str, Any]] = []
+
+    def program(self, tail: Graph | None, metadata: Mapping[str, Any]) -> Program:
+        graph = self.plan.graph
+        inputs = tuple(self.end(name, i, Space.INPUT) for i, name in enumerate(graph.inputs))
+        outputs = tuple(self.end(name, i, Space.OUTPUT) for i, name in enumerate(graph.outputs))
+        for number, node in enumerate(graph.nodes):
+            self.node(number, node)
+        last = text_of(tail, self.constants) if tail is not None else None
+        return Program(
+            self.plan.arena_bytes,
+            self.tables.tensors,
+            self.tables.instructions,
+            inputs,
+            outputs,
+            self.weights.blocks(),
+            {
+                **metadata,
+                "program_inputs": list(graph.inputs),
+                "program_outputs": list(graph.outputs),
+                "host": self.host,
+                "tail": last,
+                "constants": self.constants.entries,
+            },
+        )
+
+    def end(self, name: str, index: int, space: Space) -> int:
+        """The tensor that the caller's array is: whole, in C order."""
+        kind = self.lowering.type(name)
+        shape, dtype = self.lowering.shape(name), kind.dtype
+        if dtype not in NATIVE_DTYPES:
+            shape, dtype = (*shape, dtype.numpy.itemsize), type(dtype).UINT8
+        strides = contiguous_strides(shape)
+        return self.tables.number(Operand(Tensor(dtype, shape, strides, space, index, name=name)))
+
+    def node(self, number: int, node: Node) -> None:
+        """Its instructions; none where it makes no element at all."""
+        graph = self.plan.graph
+        kinds = [graph.type_of(name) for name in node.outputs if name]
+        if kinds and all(isinstance(k, TensorType) and 0 in (k.shape or ()) for k in kinds):
+            return
+        for call in self.calls(node):
+            self.tables.add(call, number, node.label)
+
+    def calls(self, node: Node) -> list[Call]:
+        lower = LOWERINGS.get((node.domain, node.op)) if node.version == 0 else None
+        reason = f"there is no instruction for {node.qualified}"
+        if node.version:
+            reason += f" in the form of operator set {node.version}"
+        try:
+            if lower is not None:
+                lower(self.lowering, node)
+                return self.lowering.take()
+        except UnsupportedError as error:
+            self.lowering.take()
+            reason = str(error)
+        return self.on_host(node, reason)
+
+    def on_host(self, node: Node, reason: str) -> list[Call]:
+        """The node as text, and an instruction that stops for it.
+
+        Its parameters are the entry's number, and which part of how many this is: an instruction
+        has few operands, so that a node of many takes several; it runs at the last.
+        """
+        graph = self.plan.graph
+        inputs = [name for name in dict.fromkeys(reads(node)) if name not in graph.constants]
+        outputs = [name for name in node.outputs if name]
+        entry = text_of(one_node(graph, node), self.constants)
+        self.host.append({**entry, "node": node.label, "reason": reason})
+        parts = -(-max(len(inputs), len(outputs), 1) // MAX_OPERANDS)
+        for part in range(parts):
+            window = slice(part * MAX_OPERANDS, (part + 1) * MAX_OPERANDS)
+            self.lowering.emit(
+                "host",
+                [host_operand(self.lowering, name) for name in inputs[window]],
+                [host_operand(self.lowering, name) for name in outputs[window]],
+                [len(self.host) - 1, part, parts],
+                serial=True,
+            )
+        return self.lowering.take()
+
+
+__all__ = ["build", "is_placeable"]

@@ -1,0 +1,323 @@
+"""A ``.plm`` file, read in Python: for ``inspect`` and ``check``, not for running it.
+
+In: a path. Out: its header, or the whole :class:`Program` without its weights' bytes. Everything
+that is read has been checked; a damaged file is refused with what is wrong and where.
+
+>>> read_header("no-such-file.plm")
+Traceback (most recent call last):
+pelemay.errors.ModelError: no-such-file.plm: No such file or directory
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+
+from pelemay.errors import ModelError
+from pelemay.graph import DType
+from pelemay.program.encode import Numbers
+from pelemay.program.layout import HEADER, MAGIC, MAJOR, NONE, ROWS, SECTIONS, SERIAL
+from pelemay.program.program import Block, Instruction, Program, Space, Tensor
+
+WINDOW_BYTES = 1 << 18
+AGAIN = "compile the model again"
+
+Rows = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Header:
+    """What stands at the start of a file.
+
+    Attributes
+    ----------
+    major, minor : int
+        Version of the format.
+    file_bytes, arena_bytes, weights_offset, weights_bytes : int
+        Sizes and places, in bytes.
+    sha256 : str
+        Of the whole file, these 32 bytes zero; in hexadecimal.
+    head : bytes
+        Everything before the weights.
+    """
+
+    major: int
+    minor: int
+    file_bytes: int
+    arena_bytes: int
+    weights_offset: int
+    weights_bytes: int
+    sha256: str
+    head: bytes
+
+    def rows(self, section: str) -> Rows:
+        """The rows of a section.
+
+        Raises
+        ------
+        ModelError
+            If it lies outside of what comes before the weights.
+        """
+        offset, count = (int(n) for n in np.frombuffer(self.head, HEADER, 1)[0][section])
+        kind = ROWS[section]
+        if (
+            offset % 8
+            or offset > len(self.head)
+            or count > (len(self.head) - offset) // kind.itemsize
+        ):
+            raise ModelError(f"the table of {section} lies outside of the file", hint=AGAIN)
+        return np.frombuffer(self.head, kind, count, offset)
+
+
+def read_header(path: str | os.PathLike[str]) -> Header:
+    """Read and check what lies before the weights.
+
+    Raises
+    ------
+    ModelError
+        If the file cannot be read, is no ``.plm`` file, is of a newer format, or is damaged there.
+    """
+    with _opened(path) as file:
+        return _header(file)
+
+
+def read_program(path: str | os.PathLike[str], numbers: Numbers | None = None) -> Program:
+    """Read all tables.
+
+    Parameters
+    ----------
+    path : str or path
+        A ``.plm`` file.
+    numbers : Numbers, optional
+        Those of the engine that is installed, if not given.
+
+    Raises
+    ------
+    ModelError
+        As :func:`read_header`, or if a row refers to something that is not there.
+    """
+    with _opened(path) as file:
+        header = _header(file)
+        try:
+            return _Tables(header, numbers or Numbers.of_engine()).program()
+        except (IndexError, ValueError) as error:
+            raise ModelError(f"a table is damaged: {error}", hint=AGAIN) from error
+
+
+def read_metadata(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Read what the program says of itself.
+
+    Raises
+    ------
+    ModelError
+        As :func:`read_header`.
+    """
+    with _opened(path) as file:
+        return _metadata(_header(file))
+
+
+def verify(
+    path: str | os.PathLike[str], progress: Callable[[int, int], None] | None = None
+) -> Header:
+    """Read the whole file, and compare its checksums and its hash.
+
+    Parameters
+    ----------
+    path : str or path
+        A ``.plm`` file.
+    progress : callable, optional
+        Called with the bytes done, and the bytes in all.
+
+    Raises
+    ------
+    ModelError
+        If one does not match; it names the blocks of weights that are damaged.
+    """
+    with _opened(path) as file:
+        header = _header(file)
+        found = hashlib.sha256(_without_hash(header.head))
+        damaged = list(_damaged(file, header, found, progress))
+        if damaged:
+            listed = ", ".join(f"'{name}'" for name in damaged[:5])
+            more = f" and {len(damaged) - 5} more" if len(damaged) > 5 else ""
+            raise ModelError(f"weights are damaged: {listed}{more}", hint=AGAIN)
+        if found.hexdigest() != header.sha256:
+            raise ModelError("its SHA-256 does not match: the file is damaged", hint=AGAIN)
+    return header
+
+
+@contextmanager
+def _opened(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+    try:
+        with Path(path).open("rb") as file:
+            yield file
+    except OSError as error:
+        raise ModelError(error.strerror or str(error), where=os.fspath(path)) from error
+    except ModelError as error:
+        raise error.at(os.fspath(path)) from error
+
+
+def _header(file: BinaryIO) -> Header:
+    raw = file.read(HEADER.itemsize)
+    if raw[:8] != MAGIC:
+        raise ModelError("this is not a .plm file")
+    if len(raw) < HEADER.itemsize:
+        raise ModelError("the file is cut off inside its header", hint=AGAIN)
+    row = np.frombuffer(raw, HEADER)[0]
+    major, minor = int(row["major"]), int(row["minor"])
+    if major != MAJOR:
+        what = f"its format is {major}.{minor}; this version of pelemay reads {MAJOR}.x"
+        raise ModelError(what, hint="update pelemay" if major > MAJOR else AGAIN)
+    size = os.fstat(file.fileno()).st_size
+    start, weights = int(row["weights_offset"]), int(row["weights_bytes"])
+    if size != int(row["file_bytes"]) or start + weights > size or start < HEADER.itemsize:
+        what = f"it has {size} bytes, and says that it has {int(row['file_bytes'])}"
+        raise ModelError(what, hint=AGAIN)
+    head = raw + file.read(start - HEADER.itemsize)
+    if zlib.crc32(_without_hash(head, crc=True)) != int(row["head_crc"]):
+        raise ModelError("the checksum of its tables does not match: it is damaged", hint=AGAIN)
+    return Header(
+        major,
+        minor,
+        size,
+        int(row["arena_bytes"]),
+        start,
+        weights,
+        row["sha256"].tobytes().hex(),
+        head,
+    )
+
+
+def _without_hash(head: bytes, *, crc: bool = False) -> bytes:
+    """What was hashed: its own place is zero, and that of the head's checksum where it is taken."""
+    row = np.frombuffer(head[: HEADER.itemsize], HEADER)[0].copy()
+    row["sha256"] = np.void(bytes(32))
+    if crc:
+        row["head_crc"] = 0
+    blank: bytes = row.tobytes()
+    return blank + head[HEADER.itemsize :]
+
+
+def _metadata(header: Header) -> dict[str, Any]:
+    try:
+        found = json.loads(header.rows("metadata").tobytes())
+    except (ValueError, RecursionError) as error:
+        raise ModelError(f"its metadata is no JSON: {error}", hint=AGAIN) from error
+    if not isinstance(found, dict):
+        raise ModelError("its metadata is no JSON object", hint=AGAIN)
+    return found
+
+
+def _damaged(
+    file: BinaryIO, header: Header, whole: Any, progress: Callable[[int, int], None] | None
+) -> Iterator[str]:
+    """Names of blocks whose checksum does not match; feeds all that is read to ``whole``."""
+    strings = header.rows("strings").tobytes()
+    at = 0
+    for row in sorted(header.rows("blocks"), key=lambda row: int(row["offset"])):
+        offset, nbytes = int(row["offset"]), int(row["nbytes"])
+        if offset < at or nbytes > header.weights_bytes - offset:
+            raise ModelError("a block of weights lies outside of them", hint=AGAIN)
+        _walk(file, offset - at, whole)
+        if _walk(file, nbytes, whole) != int(row["crc"]):
+            yield _string(strings, int(row["name"])) or f"at byte {header.weights_offset + offset}"
+        at = offset + nbytes
+        if progress is not None:
+            progress(at, header.weights_bytes)
+    _walk(file, header.file_bytes - header.weights_offset - at, whole)
+
+
+def _walk(file: BinaryIO, nbytes: int, whole: Any) -> int:
+    crc = 0
+    while nbytes:
+        window = file.read(min(nbytes, WINDOW_BYTES))
+        if not window:
+            raise ModelError("the file became shorter while it was read")
+        crc = zlib.crc32(window, crc)
+        whole.update(window)
+        nbytes -= len(window)
+    return crc
+
+
+def _string(strings: bytes, place: int) -> str:
+    if place == NONE:
+        return ""
+    end = strings.find(b"\0", place)
+    if place > len(strings) or end < 0:
+        raise ModelError("a name lies outside of the names", hint=AGAIN)
+    return strings[place:end].decode("utf-8", "replace")
+
+
+class _Tables:
+    """Rows to the dataclasses of a program; an index that is out of range raises IndexError."""
+
+    def __init__(self, header: Header, numbers: Numbers) -> None:
+        self.header = header
+        self.numbers = numbers
+        self.strings = header.rows("strings").tobytes()
+        self.operands = [int(n) for n in header.rows("operands")]
+        self.params = [int(n) for n in header.rows("params")]
+
+    def program(self) -> Program:
+        rows = self.header.rows
+        return Program(
+            self.header.arena_bytes,
+            tuple(map(self.tensor, rows("tensors"))),
+            tuple(map(self.instruction, rows("instrs"))),
+            tuple(map(int, rows("inputs"))),
+            tuple(map(int, rows("outputs"))),
+            tuple(map(self.block, rows("blocks"))),
+            _metadata(self.header),
+        )
+
+    def tensor(self, row: Any) -> Tensor:
+        rank = int(row["rank"])
+        if rank > len(row["dims"]):
+            raise ValueError(f"a tensor has {rank} dimensions")
+        return Tensor(
+            DType.of(self.numbers.dtypes[int(row["dtype"])]),
+            tuple(map(int, row["dims"][:rank])),
+            tuple(map(int, row["strides"][:rank])),
+            Space(int(row["space"])),
+            int(row["index"]),
+            int(row["offset"]),
+            int(row["ring"]),
+            _string(self.strings, int(row["name"])),
+        )
+
+    def instruction(self, row: Any) -> Instruction:
+        n_in, first = int(row["n_in"]), int(row["operands"])
+        used = self._taken(self.operands, first, n_in + int(row["n_out"]))
+        operands = tuple(None if number == NONE else number for number in used)
+        return Instruction(
+            self.numbers.opcodes[int(row["opcode"])],
+            operands[:n_in],
+            operands[n_in:],
+            tuple(self._taken(self.params, int(row["params"]), int(row["n_params"]))),
+            int(row["cost"]),
+            bool(int(row["flags"]) & SERIAL),
+            int(row["node"]),
+            _string(self.strings, int(row["name"])),
+        )
+
+    def _taken(self, values: list[int], first: int, count: int) -> list[int]:
+        if first + count > len(values):
+            raise IndexError("an instruction's list lies outside of its table")
+        return values[first : first + count]
+
+    def block(self, row: Any) -> Block:
+        name = _string(self.strings, int(row["name"]))
+        return Block(name, int(row["offset"]), int(row["nbytes"]), int(row["crc"]))
+
+
+__all__ = ["SECTIONS", "Header", "read_header", "read_metadata", "read_program", "verify"]

@@ -1,0 +1,190 @@
+"""A program into its file, streamed.
+
+In: a :class:`Program` whose blocks know how their bytes are made, and a path. Out: the file, whole
+or not there at all. One window of the weights is in memory at a time; checksums are taken on the
+way, and the hash of the whole at the end, in a second walk over what was written.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+
+from pelemay.errors import GraphError, InputError
+from pelemay.program.encode import Numbers, encode
+from pelemay.program.layout import HEADER
+from pelemay.program.program import Block, Program
+
+WINDOW_BYTES = 1 << 18
+RELEASE_BYTES = 4 << 20
+"""Bytes written after which pages of the source may be given back."""
+
+SHA_OFFSET = HEADER.fields["sha256"][1] if HEADER.fields else 0
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Written:
+    """A file that was written.
+
+    Attributes
+    ----------
+    path : Path
+        Where it lies.
+    nbytes : int
+        Its size.
+    sha256 : str
+        As its header says, in hexadecimal.
+    """
+
+    path: Path
+    nbytes: int
+    sha256: str
+
+
+def write_program(
+    program: Program,
+    path: str | os.PathLike[str],
+    *,
+    numbers: Numbers | None = None,
+    progress: Progress | None = None,
+    release: Callable[[], None] | None = None,
+) -> Written:
+    """Write a ``.plm`` file.
+
+    Parameters
+    ----------
+    program : Program
+        Its blocks have ``pieces``.
+    path : str or path
+        Written under another name first; what was there before stays until the end.
+    numbers : Numbers, optional
+        Those of the engine that is installed, if not given.
+    progress : callable, optional
+        Called with the bytes done, and the bytes in all.
+    release : callable, optional
+        Called now and then: gives back memory that the source of the weights is mapped to.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be written. Nothing is left of it then.
+    GraphError
+        If a block's pieces are not as many bytes as were promised.
+    """
+    target = Path(path)
+    try:
+        with _replacing(target) as file:
+            return _write(program, file, target, numbers, _Steps(program, progress, release))
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise InputError(f"cannot be written: {reason}", where=str(target)) from error
+
+
+class _Steps:
+    """Tells how far it is, and lets memory go on the way."""
+
+    def __init__(
+        self, program: Program, progress: Progress | None, release: Callable[[], None] | None
+    ) -> None:
+        self.total = program.weights_bytes
+        self.done = self.kept = 0
+        self.progress = progress
+        self.release = release
+
+    def add(self, nbytes: int) -> None:
+        self.done += nbytes
+        self.kept += nbytes
+        if self.kept >= RELEASE_BYTES:
+            self.let_go()
+        if self.progress is not None:
+            self.progress(self.done, self.total)
+
+    def let_go(self) -> None:
+        self.kept = 0
+        if self.release is not None:
+            self.release()
+
+
+def _write(
+    program: Program, file: BinaryIO, path: Path, numbers: Numbers | None, steps: _Steps
+) -> Written:
+    # The head's size does not depend on the checksums.
+    start = len(encode(program, numbers))
+    file.seek(start)
+    blocks = tuple(_write_block(block, file, start, steps) for block in program.blocks)
+    steps.let_go()
+    head = encode(replace(program, blocks=blocks), numbers)
+    file.seek(0)
+    file.write(head)
+    nbytes = start + program.weights_bytes
+    file.truncate(nbytes)
+    file.flush()
+    digest = _hash(file)
+    file.seek(SHA_OFFSET)
+    file.write(digest)
+    return Written(path, nbytes, digest.hex())
+
+
+def _write_block(block: Block, file: BinaryIO, start: int, steps: _Steps) -> Block:
+    if block.pieces is None:
+        raise GraphError(f"block '{block.name}' has no bytes: the program was read from a file")
+    file.seek(start + block.offset)
+    crc = count = 0
+    for window in _windows(block.pieces()):
+        crc = zlib.crc32(window, crc)
+        count += window.nbytes
+        file.write(window)
+        steps.add(window.nbytes)
+    if count != block.nbytes:
+        raise GraphError(f"block '{block.name}' has {count} bytes; {block.nbytes} were promised")
+    return replace(block, crc=crc)
+
+
+def _windows(pieces: Iterator[npt.NDArray[Any]]) -> Iterator[memoryview]:
+    """The bytes of the elements in C order, little-endian, in pieces that need little memory."""
+    for piece in pieces:
+        flat = np.ascontiguousarray(piece).reshape(-1)
+        if flat.dtype.byteorder == ">":
+            flat = flat.astype(flat.dtype.newbyteorder("<"))
+        data = flat.view(np.uint8)
+        for first in range(0, data.size, WINDOW_BYTES):
+            yield data[first : first + WINDOW_BYTES].data
+
+
+def _hash(file: BinaryIO) -> bytes:
+    """SHA-256 of what was written; its own bytes in the header are still zero."""
+    found = hashlib.sha256()
+    file.seek(0)
+    while window := file.read(WINDOW_BYTES):
+        found.update(window)
+    return found.digest()
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[BinaryIO]:
+    """A file that takes the place of ``path`` when the block ends well, and is gone if not."""
+    path = path.resolve()
+    if path.exists() and not path.is_file():
+        raise InputError("is not a regular file", where=str(path), hint="give a file's path")
+    partial = path.with_name(f".pelemay-{secrets.token_hex(4)}.part")
+    try:
+        with partial.open("x+b") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
