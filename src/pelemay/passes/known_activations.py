@@ -1,0 +1,157 @@
+"""The activation functions that have a name, and how to find one by its values.
+
+In: what an unknown function gives at :data:`POINTS`. Out: the operation that gives the same, with
+its parameters, or None. Parameters are read off single points, and the whole is then compared.
+
+>>> import numpy as np
+>>> recognise(np.clip(POINTS, 0.0, 6.0))
+Known(op='Clip', attributes=(), inputs=(0.0, 6.0))
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import array_api_compat.numpy as xp
+import numpy as np
+import numpy.typing as npt
+
+from pelemay.graph.operations import find
+
+Numbers = npt.NDArray[np.float64]
+
+POINTS: Numbers = np.concatenate(
+    [np.linspace(-8, 8, 193), [-30.0, -20.0, -12.0, 12.0, 20.0, 30.0], [-1.0, 0.0, 1.0, 0.125]]
+)
+POINTS.flags.writeable = False
+
+TOLERANCE = 2e-6
+"""Constants of five digits, as in some exporters' GELU, are as near as that."""
+
+
+@dataclass(frozen=True)
+class Known:
+    """An activation with its parameters.
+
+    Attributes
+    ----------
+    op : str
+        The standard operation.
+    attributes : tuple of (str, object)
+        Its attributes.
+    inputs : tuple of float
+        Its inputs after the first, which are constants.
+    """
+
+    op: str
+    attributes: tuple[tuple[str, Any], ...] = ()
+    inputs: tuple[float, ...] = ()
+
+    def values(self) -> Numbers:
+        """What it gives at :data:`POINTS`."""
+        row = find(self.op)
+        assert row is not None
+        inputs = (np.asarray(number, np.float64) for number in self.inputs)
+        found = row.meaning(xp, POINTS, *inputs, **dict(self.attributes))
+        return np.asarray(found, np.float64)
+
+
+PLAIN = (
+    Known("Relu"),
+    Known("Sigmoid"),
+    Known("HardSwish"),
+    Known("Tanh"),
+    Known("Gelu"),
+    Known("Gelu", (("approximate", "tanh"),)),
+    Known("Softplus"),
+    Known("Mish"),
+)
+"""Those without parameters."""
+
+
+@cache
+def _plain_values() -> tuple[tuple[Known, Numbers], ...]:
+    with np.errstate(all="ignore"):
+        return tuple((known, known.values()) for known in PLAIN)
+
+
+def recognise(values: Numbers) -> Known | None:
+    """The activation that gives ``values`` at :data:`POINTS`.
+
+    Parameters
+    ----------
+    values : array of float64
+        As many as there are points.
+
+    Returns
+    -------
+    Known or None
+    """
+    if values.shape != POINTS.shape or not np.isfinite(values).all():
+        return None
+    for known, expected in _plain_values():
+        if _same(values, expected):
+            return known
+    at = dict(zip(POINTS.tolist(), values.tolist(), strict=True))
+    with np.errstate(all="ignore"):
+        for fit in FITS:
+            for known in fit(at):
+                if _same(values, known.values()):
+                    return known
+    return None
+
+
+def _same(found: Numbers, expected: Numbers) -> bool:
+    return bool((np.abs(found - expected) <= TOLERANCE * (1 + np.abs(expected))).all())
+
+
+At = dict[float, float]
+
+
+def _single(number: float) -> float:
+    """A parameter in single precision, and 1 where it is as near to that."""
+    return 1.0 if abs(number - 1) < 1e-6 else float(np.float32(number))
+
+
+def _clip(at: At) -> Iterator[Known]:
+    low, high = at[-30.0], at[30.0]
+    if -30 < low < high < 30:
+        yield Known("Clip", inputs=(low, high))
+
+
+def _leaky_relu(at: At) -> Iterator[Known]:
+    slope = _single(-at[-1.0])
+    if at[0.0] == 0 and slope != 1:
+        yield Known("LeakyRelu", (("alpha", slope),))
+
+
+def _hard_sigmoid(at: At) -> Iterator[Known]:
+    middle = at[0.0]
+    if 0 < middle < 1:
+        slope = (at[0.125] - middle) / 0.125
+        yield Known("HardSigmoid", (("alpha", _single(slope)), ("beta", _single(middle))))
+
+
+def _swish(at: At) -> Iterator[Known]:
+    share = at[1.0]
+    if at[0.0] == 0 and 0 < share < 1:
+        yield Known("Swish", (("alpha", _single(math.log(share / (1 - share)))),))
+
+
+def _elu(at: At) -> Iterator[Known]:
+    if at[0.0] == 0 and at[-30.0] < 0:
+        yield Known("Elu", (("alpha", _single(-at[-30.0])),))
+
+
+FITS: tuple[Callable[[At], Iterator[Known]], ...] = (
+    _clip,
+    _leaky_relu,
+    _hard_sigmoid,
+    _swish,
+    _elu,
+)
+"""Those with parameters: each guesses them from single points."""
