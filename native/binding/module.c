@@ -22,6 +22,38 @@ const char *pm_opcode_text(unsigned opcode) {
   return opcode < PM_OPCODE_COUNT ? texts[opcode] : "?";
 }
 
+/* The codes that elementwise instructions and epilogues take as parameters. */
+static const char *const activation_texts[] = {
+#define PM_ACTIVATION(name, text) text,
+#include "../kernels/activations.def"
+#undef PM_ACTIVATION
+};
+
+static const char *const class_texts[] = {
+#define PM_CLASS(name, text, type) text,
+#include "../kernels/classes.def"
+#undef PM_CLASS
+};
+
+static const char *const unary_texts[] = {
+#define PM_UNARY(name, text, classes, vector, real, whole) text,
+#include "../kernels/unary.def"
+#undef PM_UNARY
+};
+
+static const char *const binary_texts[] = {
+#define PM_BINARY(name, text, classes, vector, real, whole) text,
+#include "../kernels/binary.def"
+#undef PM_BINARY
+};
+
+static const char *activation_text(unsigned code) { return activation_texts[code]; }
+static const char *class_text(unsigned code) { return class_texts[code]; }
+static const char *unary_text(unsigned code) { return unary_texts[code]; }
+static const char *binary_text(unsigned code) { return binary_texts[code]; }
+
+#define COUNT(texts) (sizeof(texts) / sizeof((texts)[0]))
+
 static const char *status_name(unsigned status) {
   static const char *const names[] = {
 #define PM_STATUS(name, text) #name,
@@ -97,6 +129,10 @@ static int fill(PyObject *module) {
   if (add_texts(module, "OPCODES", pm_opcode_text, PM_OPCODE_COUNT)) return -1;
   if (add_texts(module, "DTYPES", pm_dtype_text, PM_DTYPE_COUNT)) return -1;
   if (add_texts(module, "STATUSES", status_name, PM_STATUS_COUNT)) return -1;
+  if (add_texts(module, "ACTIVATIONS", activation_text, COUNT(activation_texts))) return -1;
+  if (add_texts(module, "CLASSES", class_text, COUNT(class_texts))) return -1;
+  if (add_texts(module, "UNARY", unary_text, COUNT(unary_texts))) return -1;
+  if (add_texts(module, "BINARY", binary_text, COUNT(binary_texts))) return -1;
   if (PyModule_AddIntConstant(module, "FORMAT_MAJOR", PM_FORMAT_MAJOR)) return -1;
   if (PyModule_AddIntConstant(module, "FORMAT_MINOR", PM_FORMAT_MINOR)) return -1;
   return add_isas(module);

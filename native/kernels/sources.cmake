@@ -2,3 +2,7 @@
 # and kernels/<family>_check.c, compiled once.
 set(PELEMAY_FAMILIES
 )
+
+# Files that are compiled once and that kernels of all instruction sets call.
+set(PELEMAY_COMMON
+)

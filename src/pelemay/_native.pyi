@@ -5,6 +5,10 @@ from typing import Any
 OPCODES: tuple[str, ...]
 DTYPES: tuple[str, ...]
 STATUSES: tuple[str, ...]
+ACTIVATIONS: tuple[str, ...]
+CLASSES: tuple[str, ...]
+UNARY: tuple[str, ...]
+BINARY: tuple[str, ...]
 ISAS: tuple[str, ...]
 FORMAT_MAJOR: int
 FORMAT_MINOR: int
@@ -21,6 +25,9 @@ class Program:
     weights_offset: int
     file_bytes: int
     def __new__(cls, source: str | PathLike[str] | bytes | memoryview) -> Program: ...
+    def constant(
+        self, number: int
+    ) -> tuple[str, tuple[int, ...], tuple[int, ...], memoryview]: ...
     def scratch_bytes(self, workers: int) -> int: ...
     def verify(self) -> None: ...
 
