@@ -142,7 +142,30 @@ static PyGetSetDef attributes[] = {
     {NULL, NULL, NULL, NULL, NULL},
 };
 
+static PyObject *strides_of(const pm_tensor *t) {
+  PyObject *strides = PyTuple_New(t->rank);
+  for (int i = 0; strides && i < t->rank; i++) {
+    PyObject *size = PyLong_FromLongLong(t->strides[i] * (long long)pm_dtype_size(t->dtype));
+    if (!size || PyTuple_SetItem(strides, i, size)) Py_CLEAR(strides);
+  }
+  return strides;
+}
+
+/* The memory is the file's: whoever uses it keeps the program. */
+static PyObject *constant(ProgramObject *self, PyObject *argument) {
+  const unsigned long number = PyLong_AsUnsignedLong(argument);
+  if (PyErr_Occurred()) return NULL;
+  if (number >= self->program.n_tensors || self->program.tensors[number].space != PM_WEIGHTS)
+    return PyErr_Format(PyExc_ValueError, "there is no constant %lu", number);
+  const pm_tensor *t = &self->program.tensors[number];
+  char *bytes = (char *)(uintptr_t)self->program.weights + t->offset;
+  PyObject *memory = PyMemoryView_FromMemory(bytes, (Py_ssize_t)pm_span_bytes(t), PyBUF_READ);
+  return Py_BuildValue("(sNNN)", pm_dtype_text(t->dtype), shape_of(t), strides_of(t), memory);
+}
+
 static PyMethodDef methods[] = {
+    {"constant", (PyCFunction)constant, METH_O,
+     "(dtype, shape, strides in bytes, memory) of a tensor among the weights, by its number."},
     {"scratch_bytes", (PyCFunction)scratch_bytes, METH_O, "Bytes that so many workers need beside the arena."},
     {"verify", (PyCFunction)verify, METH_NOARGS, "Read all weights and compare their checksums."},
     {NULL, NULL, 0, NULL},

@@ -195,8 +195,25 @@ def dtype_of(name: str) -> np.dtype[Any]:
     if name == "bfloat16":
         import ml_dtypes
 
-        return np.dtype(ml_dtypes.bfloat16)
-    return np.dtype(name)
+        found: np.dtype[Any] = np.dtype(ml_dtypes.bfloat16)
+    else:
+        found = np.dtype(name)
+    return found
+
+
+def constant_of(program: Any, number: int) -> npt.NDArray[Any]:
+    """A tensor among a program's weights, read-only, where it lies in the file.
+
+    Raises
+    ------
+    ModelError
+        If the program has none of that number.
+    """
+    try:
+        found: npt.NDArray[Any] = _array(program.constant(number))
+    except (ValueError, OverflowError) as error:
+        raise ModelError(str(error)) from error
+    return found
 
 
 def _plain(array: npt.NDArray[Any]) -> npt.NDArray[Any]:

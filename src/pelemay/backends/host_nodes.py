@@ -1,0 +1,124 @@
+"""The parts of a program that have no instruction: run by the reference backend, on the host.
+
+In: the metadata of a program and arrays that lie in the engine's memory. Out: results, written
+there; or, for the tail behind the last instruction, whatever values it makes. Nothing of the
+operation table is imported before the first such node runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pelemay.engine import constant_of
+from pelemay.errors import ModelError
+
+if TYPE_CHECKING:
+    from pelemay.graph import Constant, Graph
+
+Array = npt.NDArray[Any]
+
+
+@dataclass
+class HostNodes:
+    """What a program leaves to the reference backend.
+
+    Parameters
+    ----------
+    program : pelemay._native.Program
+        Holds the constants.
+    metadata : mapping
+        Its ``host``, ``tail`` and ``constants`` are read.
+    """
+
+    program: Any
+    metadata: Mapping[str, Any]
+    _parsed: dict[int, Graph] = field(default_factory=dict)
+    _gathered: tuple[list[Array], list[Array]] = field(default_factory=lambda: ([], []))
+
+    def __call__(self, params: tuple[int, ...], inputs: list[Any], outputs: list[Any]) -> None:
+        """Run a node when the engine asks for it; its operands may come in several parts."""
+        entry, part, parts = params
+        if part == 0:
+            self._gathered = ([], [])
+        self._gathered[0].extend(inputs)
+        self._gathered[1].extend(outputs)
+        if part == parts - 1:
+            given, taken = self._gathered
+            self._gathered = ([], [])
+            self._run(self._graph(entry), given, taken)
+
+    def run_tail(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """The outputs that only the tail makes; ``values`` has inputs and outputs of the trunk."""
+        tail = self._tail
+        feeds = {name: values[name] for name in tail.inputs if name in values}
+        return self._evaluate(tail, feeds)
+
+    @cached_property
+    def _tail(self) -> Graph:
+        return self._from_text(self.metadata["tail"])
+
+    def _graph(self, entry: int) -> Graph:
+        if entry not in self._parsed:
+            self._parsed[entry] = self._from_text(self.metadata["host"][entry])
+        return self._parsed[entry]
+
+    def _from_text(self, entry: Mapping[str, Any]) -> Graph:
+        from pelemay.graph import check
+        from pelemay.graph.text import from_text
+
+        constants = {key: self._constant(index) for key, index in entry["constants"].items()}
+        graph = from_text(entry["graph"], constants)
+        check(graph)
+        return graph
+
+    def _constant(self, index: int) -> Constant:
+        from pelemay.graph import ArrayConstant, DType
+
+        entry = self.metadata["constants"][index]
+        dtype = DType.of(entry["dtype"])
+        if "strings" in entry:
+            value = np.array(entry["strings"], object).reshape(entry["shape"])
+        else:
+            value = _as_type(constant_of(self.program, entry["tensor"]), dtype.numpy)
+        if list(value.shape) != entry["shape"]:
+            raise ModelError(f"constant '{entry['name']}' has another shape than it says")
+        return ArrayConstant(dtype, value)
+
+    def _run(self, graph: Graph, given: list[Array], taken: list[Array]) -> None:
+        names = zip(graph.inputs, given, strict=True)
+        feeds = {name: _as_type(value, _type_in(graph, name, value)) for name, value in names}
+        results = self._evaluate(graph, feeds)
+        for name, place in zip(graph.outputs, taken, strict=True):
+            target = _as_type(place, _type_in(graph, name, place))
+            value = np.asarray(results[name])
+            if value.shape != target.shape:
+                what = f"'{name}' has shape {value.shape}; {target.shape} was planned"
+                raise ModelError(what)
+            target[...] = value
+
+    def _evaluate(self, graph: Graph, feeds: Mapping[str, Any]) -> dict[str, Any]:
+        from pelemay.backends.reference import GraphRunnable, numpy_table
+
+        return GraphRunnable(graph, numpy_table()).run(feeds)
+
+
+def _type_in(graph: Graph, name: str, value: Array) -> np.dtype[Any]:
+    from pelemay.graph import TensorType
+
+    kind = graph.type_of(name)
+    return kind.dtype.numpy if isinstance(kind, TensorType) else value.dtype
+
+
+def _as_type(value: Array, dtype: np.dtype[Any]) -> Array:
+    """Elements of a type that the engine lacks are shown as bytes, in one dimension more."""
+    if value.dtype == dtype:
+        return value
+    if value.dtype == np.uint8 and value.ndim and value.shape[-1] == dtype.itemsize:
+        return value.view(dtype)[..., 0]
+    raise ModelError(f"a host node's value is {value.dtype}, not {dtype}")

@@ -1,0 +1,121 @@
+"""A compiled program as something that runs: feeds by name in, outputs by name out.
+
+In: a ``.plm`` file or its bytes. Out: a :class:`ProgramRunnable`. Beside NumPy and the engine
+nothing is loaded, as long as every node of the program has instructions.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from pelemay.backends.host_nodes import HostNodes
+from pelemay.engine import Engine, open_program
+from pelemay.errors import InputError, ModelError
+
+
+class ProgramRunnable:
+    """A program with its engine.
+
+    Parameters
+    ----------
+    source : str, os.PathLike or bytes
+        A ``.plm`` file, or what such a file holds.
+    threads : int, optional
+        Threads to compute with; all processors of the machine if not given.
+    isa : str, optional
+        See :class:`pelemay.engine.Engine`.
+
+    Raises
+    ------
+    ModelError
+        If the file is missing or damaged.
+    """
+
+    def __init__(
+        self,
+        source: str | os.PathLike[str] | bytes,
+        *,
+        threads: int | None = None,
+        isa: str | None = None,
+    ) -> None:
+        self.program = open_program(source)
+        self.metadata = metadata_of(self.program)
+        self._host = HostNodes(self.program, self.metadata)
+        has_host = bool(self.metadata.get("host"))
+        self.engine = Engine(
+            self.program, threads=threads, isa=isa, host=self._host if has_host else None
+        )
+        self.inputs: tuple[str, ...] = tuple(self.metadata["program_inputs"])
+        self.outputs: tuple[str, ...] = tuple(self.metadata["program_outputs"])
+
+    def run(self, feeds: Mapping[str, Any], outputs: Sequence[str] | None = None) -> dict[str, Any]:
+        """Run once.
+
+        Parameters
+        ----------
+        feeds : mapping
+            Input name to NumPy array.
+        outputs : sequence of str, optional
+            Names wanted; all if not given.
+
+        Returns
+        -------
+        dict
+            Output name to array, in the order asked for.
+
+        Raises
+        ------
+        InputError
+            If an input is missing, or is not of the type and shape that was compiled.
+        """
+        given = [self._checked(i, feeds) for i in range(len(self.inputs))]
+        results = self.engine.run(given)
+        values: dict[str, Any] = dict(zip(self.outputs, results, strict=True))
+        if self.metadata.get("tail"):
+            values.update(self._host.run_tail({**feeds, **values}))
+        wanted = self._model_outputs if outputs is None else outputs
+        return {name: values[name] for name in wanted}
+
+    @property
+    def _model_outputs(self) -> Sequence[str]:
+        listed = self.metadata.get("outputs")
+        return self.outputs if listed is None else [entry["name"] for entry in listed]
+
+    def _checked(self, index: int, feeds: Mapping[str, Any]) -> Any:
+        name = self.inputs[index]
+        _, dtype, shape = self.program.inputs[index]
+        if name not in feeds:
+            raise InputError(f"input '{name}' is missing", hint=f"inputs are {list(self.inputs)}")
+        array = np.asarray(feeds[name])
+        if dtype == "uint8" and array.dtype.name != "uint8":
+            array = np.ascontiguousarray(array)[..., None].view(np.uint8)
+        if array.dtype.name != dtype or array.shape != shape:
+            have, want = f"{array.dtype}{list(array.shape)}", f"{dtype}{list(shape)}"
+            raise InputError(f"input '{name}' is {have}; the program was compiled for {want}")
+        return array
+
+
+def metadata_of(program: Any) -> dict[str, Any]:
+    """What the compiler wrote of a program, checked as far as a run needs it.
+
+    Raises
+    ------
+    ModelError
+        If it is no JSON object, or does not name the program's inputs and outputs.
+    """
+    try:
+        found = json.loads(program.metadata)
+    except (ValueError, RecursionError) as error:
+        raise ModelError(f"the program's metadata is no JSON: {error}") from error
+    if not isinstance(found, dict):
+        raise ModelError("the program's metadata is no JSON object")
+    for key, ends in (("program_inputs", program.inputs), ("program_outputs", program.outputs)):
+        names = found.get(key)
+        if not isinstance(names, list) or len(names) != len(ends):
+            raise ModelError(f"the program's metadata does not name its {key}")
+    return found
