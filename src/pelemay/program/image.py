@@ -1,6 +1,6 @@
-"""A program as bytes in memory: what its file would hold, for models that are compiled and run at once.
+"""A program as bytes in memory, for models that are compiled and run at once.
 
-In: a :class:`Program` whose blocks know how their bytes are made. Out: the bytes, ready for the engine.
+In: a :class:`Program` whose blocks know how their bytes are made. Out: what its file would hold.
 
 >>> image(Program(0, (), (), (), ()), Numbers(("host",), ("float32",)))[:3]
 b'PLM'
