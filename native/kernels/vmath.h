@@ -19,7 +19,7 @@ PM_INLINE pm_vf pm_vfma(pm_vf a, pm_vf b, pm_vf c) {
   return (pm_vf)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
 #elif defined(__AVX2__) && defined(__FMA__)
   return (pm_vf)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
-#elif defined(__aarch64__)
+#elif defined(__aarch64__) && !defined(PM_SCALAR)
   return (pm_vf)vfmaq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b);
 #else
   return a * b + c;
@@ -75,9 +75,9 @@ PM_INLINE pm_vf pm_vsqrt(pm_vf x) {
   return (pm_vf)_mm512_sqrt_ps((__m512)x);
 #elif defined(__AVX2__)
   return (pm_vf)_mm256_sqrt_ps((__m256)x);
-#elif defined(__SSE2__)
+#elif defined(__SSE2__) && !defined(PM_SCALAR)
   return (pm_vf)_mm_sqrt_ps((__m128)x);
-#elif defined(__aarch64__)
+#elif defined(__aarch64__) && !defined(PM_SCALAR)
   return (pm_vf)vsqrtq_f32((float32x4_t)x);
 #else
   for (int i = 0; i < PM_VL; i++) x[i] = sqrtf(x[i]);

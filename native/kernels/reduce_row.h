@@ -1,0 +1,102 @@
+/* Sums and extremes of contiguous floats.
+
+   Sums are made of blocks: within a block each lane adds at most 16 floats to an accumulator, and
+   blocks are added in double precision, so that the relative error of a sum of positive numbers
+   stays below 3e-6 whatever their number. */
+#ifndef PM_REDUCE_ROW_H
+#define PM_REDUCE_ROW_H
+
+#include "vmath.h"
+
+#define PM_ROW_BLOCK (64 * PM_VL)
+
+/* What is added up, or kept. */
+typedef enum {
+  PM_TERM_SELF,
+  PM_TERM_SIZE,
+  PM_TERM_SQUARE,
+  PM_TERM_CENTRED, /* the square of the distance from a point */
+  PM_TERM_MAX,
+  PM_TERM_MIN,
+} pm_term;
+
+/* All ones in the first `n` lanes. */
+PM_INLINE pm_vi pm_first_lanes(int64_t n) {
+  static const int32_t places[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+  pm_vi lanes;
+  memcpy(&lanes, places, sizeof lanes);
+  return lanes < (int32_t)n;
+}
+
+PM_INLINE float pm_sum_of_lanes(pm_vf v) {
+  float lanes[PM_VL];
+  pm_store(lanes, v);
+  PM_UNROLL for (int half = PM_VL / 2; half; half /= 2)
+    PM_UNROLL for (int i = 0; i < half; i++) lanes[i] += lanes[i + half];
+  return lanes[0];
+}
+
+PM_INLINE float pm_max_of_lanes(pm_vf v) {
+  float lanes[PM_VL];
+  pm_store(lanes, v);
+  PM_UNROLL for (int half = PM_VL / 2; half; half /= 2)
+    PM_UNROLL for (int i = 0; i < half; i++)
+      lanes[i] = lanes[i] > lanes[i + half] ? lanes[i] : lanes[i + half];
+  return lanes[0];
+}
+
+PM_INLINE pm_vf pm_term_of(pm_term term, pm_vf x, float point) {
+  switch (term) {
+    case PM_TERM_SIZE: return pm_vabs(x);
+    case PM_TERM_SQUARE: return x * x;
+    case PM_TERM_CENTRED: return (x - point) * (x - point);
+    default: return x;
+  }
+}
+
+PM_INLINE pm_vf pm_add_term(pm_term term, pm_vf sum, pm_vf x, float point) {
+  switch (term) {
+    case PM_TERM_SQUARE: return pm_vfma(x, x, sum);
+    case PM_TERM_CENTRED: return pm_vfma(x - point, x - point, sum);
+    default: return sum + pm_term_of(term, x, point);
+  }
+}
+
+PM_INLINE float pm_sum_of_block(pm_term term, const float *x, int64_t n, float point) {
+  pm_vf sums[4] = {{0}};
+  int64_t i = 0;
+  for (; i + 4 * PM_VL <= n; i += 4 * PM_VL)
+    PM_UNROLL for (int v = 0; v < 4; v++)
+      sums[v] = pm_add_term(term, sums[v], pm_load(x + i + v * PM_VL), point);
+  for (; i + PM_VL <= n; i += PM_VL) sums[0] = pm_add_term(term, sums[0], pm_load(x + i), point);
+  if (i < n) {
+    const pm_vf last = pm_term_of(term, pm_load_some(x + i, n - i), point);
+    sums[1] += pm_select(pm_first_lanes(n - i), last, (pm_vf){0});
+  }
+  return pm_sum_of_lanes((sums[0] + sums[1]) + (sums[2] + sums[3]));
+}
+
+/* The sum of a term over `n` floats. */
+PM_INLINE double pm_sum_of_row(pm_term term, const float *x, int64_t n, float point) {
+  double sum = 0;
+  for (int64_t i = 0; i < n; i += PM_ROW_BLOCK)
+    sum += (double)pm_sum_of_block(term, x + i, n - i < PM_ROW_BLOCK ? n - i : PM_ROW_BLOCK, point);
+  return sum;
+}
+
+/* The largest of `n` floats, not-a-number left aside; -inf where there is none. */
+PM_INLINE float pm_max_of_row(const float *x, int64_t n) {
+  const pm_vf none = pm_splat(-INFINITY);
+  pm_vf most[4] = {none, none, none, none};
+  int64_t i = 0;
+  for (; i + 4 * PM_VL <= n; i += 4 * PM_VL)
+    PM_UNROLL for (int v = 0; v < 4; v++) most[v] = pm_vmax(pm_load(x + i + v * PM_VL), most[v]);
+  for (; i + PM_VL <= n; i += PM_VL) most[0] = pm_vmax(pm_load(x + i), most[0]);
+  if (i < n) {
+    const pm_vf last = pm_select(pm_first_lanes(n - i), pm_load_some(x + i, n - i), none);
+    most[1] = pm_vmax(last, most[1]);
+  }
+  return pm_max_of_lanes(pm_vmax(pm_vmax(most[0], most[1]), pm_vmax(most[2], most[3])));
+}
+
+#endif
