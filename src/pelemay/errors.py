@@ -71,3 +71,7 @@ class DownloadError(PelemayError):
 
 class BenchmarkError(PelemayError):
     """A scenario failed: wrong answer, crash, killed by its limit."""
+
+
+class PlanError(PelemayError):
+    """A plan breaks a rule: two values overlap, or one is read after it was overwritten."""
