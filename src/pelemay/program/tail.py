@@ -63,6 +63,7 @@ def _parts(
 ) -> tuple[Graph, Graph]:
     made = {name for node in first for name in node.outputs if name}
     read = dict.fromkeys(name for node in last for name in reads(node))
+    read.update((name, None) for name in graph.outputs if name in late & graph.inputs.keys())
     passed = [name for name in read if name in made]
     early = [name for name in graph.outputs if name not in late]
     outputs = dict.fromkeys([*early, *passed])
