@@ -1,0 +1,225 @@
+"""What the engine promises whatever it computes: checks, threads, signals, forks, exits."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pelemay.engine import Engine, native, open_program
+from pelemay.errors import InputError, ModelError
+from support.chain import PLAIN, chain
+from support.ops import run_op
+
+
+def expected(x: np.ndarray, steps: int) -> np.ndarray:
+    y = x.astype(np.float64)
+    for _ in range(steps):
+        e = np.exp(y - y.max(-1, keepdims=True))
+        y = e / e.sum(-1, keepdims=True)
+    return y
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3, 7])
+def test_many_instructions_in_step(threads: int) -> None:
+    x = np.random.default_rng(0).normal(size=(33, 17)).astype(np.float32)
+    engine = Engine(open_program(chain(x.shape, 40)), threads=threads)
+    for _ in range(50):
+        (y,) = engine.run([x])
+        np.testing.assert_allclose(y, expected(x, 40), rtol=1e-5)
+
+
+def test_sessions_in_many_threads_at_once() -> None:
+    rng = np.random.default_rng(1)
+    inputs = [rng.normal(size=(64, 50)).astype(np.float32) for _ in range(6)]
+    shared = Engine(open_program(chain((64, 50), 10)), threads=2)
+    wrong: list[str] = []
+
+    def work(number: int) -> None:
+        own = Engine(open_program(chain((64, 50), 10)), threads=1 + number % 3)
+        for _ in range(30):
+            for engine in (own, shared):
+                (y,) = engine.run([inputs[number]])
+                if not np.allclose(y, expected(inputs[number], 10), rtol=1e-5):
+                    wrong.append(f"thread {number}")
+
+    threads = [threading.Thread(target=work, args=(i,)) for i in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+
+
+def long_engine() -> tuple[Engine, np.ndarray]:
+    """An engine whose run takes some seconds."""
+    x = np.ones((1000, 1000), np.float32)
+    return Engine(open_program(chain(x.shape, 4000)), threads=2), x
+
+
+def test_other_threads_run_while_the_engine_does() -> None:
+    x = np.ones((500, 500), np.float32)
+    engine = Engine(open_program(chain(x.shape, 400)), threads=1)
+    ticks: list[float] = []
+    done = threading.Event()
+
+    def tick() -> None:
+        while not done.is_set():
+            ticks.append(time.monotonic())
+            time.sleep(0.001)
+
+    thread = threading.Thread(target=tick)
+    thread.start()
+    begin = time.monotonic()
+    engine.run([x])
+    end = time.monotonic()
+    done.set()
+    thread.join()
+    assert sum(begin < t < end for t in ticks) >= 3
+
+
+def test_an_interrupt_ends_a_long_run() -> None:
+    engine, x = long_engine()
+    timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
+    timer.start()
+    begin = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        engine.run([x])
+    assert time.monotonic() - begin < 5
+    small = np.ones((1000, 1000), np.float32)
+    assert len(Engine(open_program(chain(small.shape, 2)), threads=2).run([small])) == 1
+
+
+SCRIPT = """
+import os, sys
+sys.path.insert(0, {folder!r})
+import numpy as np
+from support.chain import chain
+from pelemay.engine import Engine, open_program
+engine = Engine(open_program(chain((20, 30), 8)), threads=3)
+x = np.ones((20, 30), np.float32)
+first = engine.run([x])[0]
+"""
+
+
+def run_script(body: str) -> subprocess.CompletedProcess[str]:
+    """A process of its own, with an engine that has run once."""
+    code = SCRIPT.format(folder=str(Path(__file__).parents[1])) + textwrap.dedent(body)
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+def test_a_child_of_fork_runs_on() -> None:
+    done = run_script(
+        """
+        child = os.fork()
+        same = bool((engine.run([x])[0] == first).all())
+        if child == 0:
+            os._exit(0 if same else 3)
+        _, status = os.waitpid(child, 0)
+        print("parent", same, "child", os.waitstatus_to_exitcode(status))
+        """,
+    )
+    assert (done.returncode, done.stdout) == (0, "parent True child 0\n"), done.stderr
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "",
+        "keep = [engine]; keep.append(keep)",
+        "import threading; threading.Thread(target=lambda: [engine.run([x]) for _ in range(200)],"
+        " daemon=True).start()",
+        "import atexit; atexit.register(engine.run, [x])",
+    ],
+    ids=["idle", "cycle", "running", "at exit"],
+)
+def test_the_interpreter_exits(body: str) -> None:
+    done = run_script(body)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_memory_does_not_grow() -> None:
+    x = np.ones((200, 100), np.float32)
+
+    def resident() -> int:
+        return int(Path("/proc/self/statm").read_text().split()[1])
+
+    def work() -> None:
+        for _ in range(100):
+            Engine(open_program(chain(x.shape, 4)), threads=2).run([x])
+
+    work()
+    before = resident()
+    work()
+    assert resident() - before <= 8
+
+
+def test_an_instruction_set_that_is_not_there_is_refused() -> None:
+    with pytest.raises(InputError, match="no instruction set 'mmx'"):
+        Engine(open_program(chain((2, 2), 1)), isa="mmx")
+
+
+@pytest.mark.parametrize("isa", native().ISAS)
+def test_each_instruction_set_is_used(isa: str) -> None:
+    assert Engine(open_program(chain((2, 2), 1)), isa=isa).isa == isa
+
+
+@pytest.mark.parametrize("cut", [0, 7, 100, 255, 300])
+def test_a_short_file_is_refused(cut: int) -> None:
+    with pytest.raises(ModelError):
+        open_program(chain((2, 3), 2)[:cut])
+
+
+def test_a_damaged_table_is_refused() -> None:
+    data = bytearray(chain((2, 3), 2))
+    data[300] ^= 1
+    with pytest.raises(ModelError, match="checksum"):
+        open_program(bytes(data))
+
+
+def test_arrays_of_other_sizes_are_refused() -> None:
+    runner = native().Runner(open_program(chain((2, 3), 2)), 1)
+    x, y = np.ones((2, 3), np.float32), np.ones((2, 3), np.float32)
+    with pytest.raises(ValueError, match="has 20 bytes, 24 are needed"):
+        runner.run([np.ones(5, np.float32)], [y])
+    with pytest.raises(ValueError, match="2 arrays given, 1 needed"):
+        runner.run([x, x], [y])
+    y.flags.writeable = False
+    with pytest.raises(ValueError, match="read-only"):
+        runner.run([x], [y])
+
+
+def test_an_operand_that_does_not_fit_is_refused() -> None:
+    with pytest.raises(ModelError, match="instruction 0"):
+        run_op("softmax", [np.ones((2, 3), np.float32)], [((3, 2), np.float32)], (PLAIN, 1))
+
+
+def test_the_core_needs_only_what_it_may() -> None:
+    """No malloc, stdio or abort in vm/ and kernels/: the symbols that they take from outside."""
+    root = Path(__file__).parents[2]
+    libraries = sorted(root.glob("build/*/native/libcore.a"))
+    assert libraries, "the engine was built elsewhere: run pip install -e ."
+    listed = subprocess.run(
+        ["nm", "-u", str(libraries[-1])], capture_output=True, text=True, check=True
+    ).stdout
+    names = {line.split()[1] for line in listed.splitlines() if line.strip().startswith("U ")}
+    foreign = {name for name in names if not name.startswith("pm_")}
+    assert foreign <= ALLOWED, sorted(foreign - ALLOWED)
+
+
+MATHS = """acos acosh asin asinh atan atanh ceil copysign cos cosh erf exp expm1 fabs floor fmax fmin
+fmod ldexp log log1p log2 lrint nearbyint pow rint round sin sinh sqrt tan tanh trunc"""
+ALLOWED = {"memcpy", "memmove", "memset", "memcmp", "_GLOBAL_OFFSET_TABLE_"} | {
+    name + suffix for name in MATHS.split() for suffix in ("", "f")
+}
+"""Functions of libc and libm that a microcontroller has too."""
