@@ -137,7 +137,7 @@ def conv_transpose(
     extra = output_padding or (0,) * rank
     axes = zip(x.shape[2:], strides, extra, extents, strict=True)
     full = [s * (n - 1) + o + e for n, s, o, e in axes]
-    begins, outputs = _transposed_sizes(x.shape[2:], full, auto_pad, output_shape, pads, strides)
+    begins, outputs = transposed_sizes(x.shape[2:], full, auto_pad, output_shape, pads, strides)
     before = tuple(e - 1 - begin for e, begin in zip(extents, begins, strict=True))
     window = Window(w.shape[2:], (1,) * rank, dilations, before, before, outputs)
     return _biased(xp, correlate(xp, _spread(xp, x, strides), flipped, window, group), b)
@@ -152,7 +152,7 @@ def _transposed_weights(xp: Any, w: Array, group: int) -> Array:
     return xp.flip(merged, axis=tuple(range(2, merged.ndim)))
 
 
-def _transposed_sizes(
+def transposed_sizes(
     sizes: Ints, full: list[int], auto_pad: str, output_shape: Ints, pads: Ints, strides: Ints
 ) -> tuple[Ints, Ints]:
     """Elements to drop before the output, and the output's sizes."""

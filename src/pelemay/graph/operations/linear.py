@@ -58,7 +58,7 @@ def det(xp: Any, x: Array) -> Array:
 
 def einsum(xp: Any, *operands: Array, equation: str) -> Array:
     """Einstein's summation: two operands at a time, each pair by one matrix product."""
-    terms, output = _terms(equation, [x.ndim for x in operands])
+    terms, output = terms_of(equation, [x.ndim for x in operands])
     values = [_diagonals(xp, x, term) for x, term in zip(operands, terms, strict=True)]
     dtype = operands[0].dtype
     value, term = values[0]
@@ -75,7 +75,17 @@ Term = tuple[str, ...]
 """A label for each axis; the axes of an ellipsis are labelled by their place from the end."""
 
 
-def _terms(equation: str, ranks: list[int]) -> tuple[list[Term], Term]:
+def terms_of(equation: str, ranks: list[int]) -> tuple[list[Term], Term]:
+    """The labels of each operand's axes, and those of the result's.
+
+    >>> terms_of("ij,jk", [2, 2])
+    ([('i', 'j'), ('j', 'k')], ('i', 'k'))
+
+    Raises
+    ------
+    ExecutionError
+        If the equation does not fit operands of these ranks.
+    """
     left, arrow, right = equation.replace(" ", "").partition("->")
     written = left.split(",")
     if len(written) != len(ranks):

@@ -105,7 +105,9 @@ def resize(
     chosen = tuple(range(x.ndim)) if axes is None else axes_of(axes, x.ndim)
     crop = coordinate_transformation_mode == "tf_crop_and_resize"
     lengths = [x.shape[axis] for axis in chosen]
-    stretches = _stretches(lengths, scales, sizes, keep_aspect_ratio_policy, roi if crop else None)
+    stretches = stretches_of(
+        lengths, scales, sizes, keep_aspect_ratio_policy, roi if crop else None
+    )
     how = Filter(
         mode,
         coordinate_transformation_mode,
@@ -128,9 +130,16 @@ def _back_to_integer(xp: Any, y: Array, like: Array) -> Array:
     return cast_like(xp, xp.clip(y, float(limits.min), float(limits.max)), like)
 
 
-def _stretches(
+def stretches_of(
     lengths: list[int], scales: Array | None, sizes: Array | None, policy: str, roi: Array | None
 ) -> list[Stretch]:
+    """What happens along each axis, from Resize's inputs and ``keep_aspect_ratio_policy``.
+
+    Raises
+    ------
+    ExecutionError
+        If neither scales nor sizes has one number an axis.
+    """
     count = len(lengths)
     given = scales if scales is not None and scales.size else sizes
     if given is None or given.size != count:

@@ -125,7 +125,7 @@ def slice_of(
     cuts = [slice(None)] * x.ndim
     turned = []
     for axis, start, end, step in zip(along, first, last, strides, strict=True):
-        indices = _range(x.shape[axis], start, end, step)
+        indices = slice_range(x.shape[axis], start, end, step)
         if step < 0:
             turned.append(axis)
             indices = indices[::-1]
@@ -134,7 +134,7 @@ def slice_of(
     return xp.flip(found, axis=tuple(turned)) if turned else found
 
 
-def _range(length: int, start: int, end: int, step: int) -> range:
+def slice_range(length: int, start: int, end: int, step: int) -> range:
     """The indices of a slice; unlike Python's, a start before a backward slice counts as 0."""
     if not length:
         return range(0)
