@@ -1,0 +1,63 @@
+"""A graph that is compiled when its inputs are known: one program for each set of shapes.
+
+In: a graph and a function that compiles. Out: something that runs, and keeps the programs that it
+used last.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from pelemay.backends.programs import ProgramRunnable
+
+Shapes = Mapping[str, tuple[int, ...]]
+Values = Mapping[str, Any]
+Compile = Callable[[Shapes, Values], ProgramRunnable]
+
+Key = tuple[Any, ...]
+
+
+class SpecializedRunnable:
+    """Compiles for the shapes of the feeds, and for the values of those that shape the run.
+
+    Parameters
+    ----------
+    compile_for : callable
+        ``compile_for(shapes, values)`` gives what runs; it has no input named in ``values``.
+    by_value : sequence of str
+        Inputs that are bound by value.
+    kept : int
+        Programs to keep; the one that was used least recently goes.
+    """
+
+    def __init__(self, compile_for: Compile, by_value: Sequence[str] = (), kept: int = 4) -> None:
+        self._compile = compile_for
+        self._by_value = frozenset(by_value)
+        self._kept = kept
+        self._programs: OrderedDict[Key, ProgramRunnable] = OrderedDict()
+
+    def run(self, feeds: Mapping[str, Any], outputs: Sequence[str] | None = None) -> dict[str, Any]:
+        """Run once, with the program for these shapes."""
+        return self.program_for(feeds).run(feeds, outputs)
+
+    def program_for(self, feeds: Mapping[str, Any]) -> ProgramRunnable:
+        """The program for the shapes of these feeds, compiled if there is none yet."""
+        arrays = {n: np.asarray(v) for n, v in feeds.items() if not isinstance(v, (list, dict))}
+        values = {n: array for n, array in arrays.items() if n in self._by_value}
+        shapes = {n: array.shape for n, array in arrays.items() if n not in values}
+        key = _key(shapes, values)
+        if key not in self._programs:
+            self._programs[key] = self._compile(shapes, values)
+            while len(self._programs) > self._kept:
+                self._programs.popitem(last=False)
+        self._programs.move_to_end(key)
+        return self._programs[key]
+
+
+def _key(shapes: Shapes, values: Values) -> Key:
+    parts = [(name, array.dtype.str, array.tobytes()) for name, array in values.items()]
+    return (*sorted(shapes.items()), *sorted(parts))
