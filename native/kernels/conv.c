@@ -1,0 +1,114 @@
+/* Convolution as a product of matrices, without ever having the matrix of windows whole. */
+#include "conv_pack.h"
+#include "conv_split.h"
+
+/* How one worker does its parts. */
+typedef struct {
+  pm_conv conv;
+  pm_windows windows;
+  pm_split split;
+  const float *weights, *bias, *residual;
+  float *out, *tile, *packed;
+  int64_t columns, panels; /* of a group */
+  bool in_place;           /* pixels of the data are rows of the matrix */
+} state;
+
+/* Whether rows so far apart fall into the same few sets of the first cache. */
+static bool is_crowded(int64_t stride) { return stride % 512 == 0; }
+
+static bool reads_in_place(const state *s) {
+  const pm_conv *c = &s->conv;
+  for (int i = 0; i < 3; i++)
+    if (c->kernel[i] != 1 || c->stride[i] != 1 || c->pad[i] != 0) return false;
+  if (c->x.w != c->y.w || is_crowded(c->x.sw)) return false;
+  return s->split.lines > 1 || pm_image_is_flat(&c->x, c->row0, c->row1);
+}
+
+static void prepare(const pm_call *call, const pm_worker *worker, state *s) {
+  s->conv = pm_conv_of(call);
+  const pm_conv *c = &s->conv;
+  s->weights = (const float *)call->in[1].data;
+  s->bias = (const float *)call->in[2].data;
+  s->residual = (const float *)call->in[3].data;
+  s->out = (float *)call->out[0].data;
+  s->windows = pm_windows_of(c, (const float *)call->in[0].data);
+  s->columns = c->y.c / c->groups;
+  s->panels = (s->columns + PM_PANEL - 1) / PM_PANEL;
+  s->split = pm_split_of(c, call->params + CONV_SHARED, s->residual != NULL, s->columns, PM_MR,
+                         worker->count);
+  s->in_place = reads_in_place(s);
+  s->packed = (float *)call->own_scratch;
+  s->tile = s->packed + PM_MAX_MR * pm_packed_stride(s->split.depth);
+}
+
+/* The first float of pixel `first` of a line in an image. */
+static int64_t place(const state *s, const pm_image *i, int64_t line, int64_t first) {
+  const int64_t lines = s->conv.row1 - s->conv.row0, plane = line / lines;
+  return pm_image_row(i, plane / i->d, plane % i->d, line % lines + s->conv.row0) + first * i->sw;
+}
+
+static void find_rows(const state *s, int64_t line, int64_t first, const pm_part *part, int64_t k0,
+                      pm_gemm *g) {
+  const int64_t offset = part->group * s->windows.channels + k0;
+  if (s->in_place) {
+    g->a = s->windows.data + place(s, &s->conv.x, line, first) + offset;
+    g->a_row = s->conv.x.sw;
+    return;
+  }
+  pm_origins origins;
+  pm_find_origins(&s->windows, line, first, g->rows, &origins);
+  g->a_row = pm_packed_stride(s->split.depth);
+  pm_pack_windows(&s->windows, &origins, part->group, k0, g->k, s->packed, g->a_row);
+  g->a = s->packed;
+}
+
+/* One tile of rows of one part, one block of the sum. */
+static void do_tile(const state *s, const pm_part *part, int64_t tile, int64_t k0, pm_gemm *g) {
+  const int64_t line = tile / s->split.per_line, i = tile % s->split.per_line;
+  const int64_t first = s->split.pixels * i / s->split.per_line;
+  g->rows = (int)(s->split.pixels * (i + 1) / s->split.per_line - first);
+  find_rows(s, line, first, part, k0, g);
+  const int64_t column = part->group * s->columns + part->column;
+  float *out = s->out + place(s, &s->conv.y, line, first) + column;
+  const pm_epilogue *e = &s->conv.epilogue;
+  const float *residual = NULL;
+  if (s->residual) residual = s->residual + place(s, &s->conv.r, line, first) + column;
+  /* A residual that comes after a sweep may lie where the output goes. */
+  const bool aside = e->sweep && e->after && residual;
+  g->c = aside ? s->tile : out;
+  g->c_row = aside ? pm_packed_stride(g->columns) : s->conv.y.sw;
+  g->residual = aside ? NULL : residual;
+  PM_FOR_ISA(pm_gemm_rows)(g);
+  if (g->last && e->sweep)
+    PM_FOR_ISA(pm_sweep_rows)
+    (e, g->c, g->c_row, out, s->conv.y.sw, aside ? residual : NULL, s->conv.r.sw, g->rows,
+     g->columns);
+}
+
+static void do_part(const state *s, const pm_part *part) {
+  const pm_epilogue *e = &s->conv.epilogue;
+  const int64_t k = s->windows.k;
+  const int64_t panel = part->group * s->panels + part->column / PM_PANEL;
+  pm_gemm g = {.b_panel = k * PM_PANEL, .columns = part->columns};
+  g.residual_row = s->conv.r.sw;
+  g.bias = s->bias ? s->bias + panel * PM_PANEL : NULL;
+  g.low = e->low, g.high = e->high, g.after = e->after;
+  for (int64_t k0 = 0; k0 < k; k0 += s->split.depth) {
+    g.k = PM_MIN(s->split.depth, k - k0);
+    g.first = k0 == 0, g.last = k0 + g.k == k;
+    g.b = s->weights + panel * g.b_panel + k0 * PM_PANEL;
+    g.ahead = (const char *)g.b;
+    for (int64_t t = part->tile0; t < part->tile1; t++) do_tile(s, part, t, k0, &g);
+  }
+}
+
+PM_KERNEL(conv) {
+  state s;
+  prepare(call, worker, &s);
+  int64_t i;
+  pm_part part;
+  while ((i = pm_take(worker, 1)) < s.split.parts) {
+    pm_part_of(&s.split, i, &part);
+    do_part(&s, &part);
+  }
+}

@@ -1,0 +1,67 @@
+/* How a convolution is cut into parts: rows of the output by channels, each a worker's at a time. */
+#ifndef PM_CONV_SPLIT_H
+#define PM_CONV_SPLIT_H
+
+#include "conv.h"
+
+/* Parameters of `conv` after those that all convolutions share. */
+enum {
+  SPLIT_DEPTH,   /* steps of the sum in one go */
+  SPLIT_COLUMNS, /* output channels of a part, a multiple of 32 */
+  SPLIT_ROWS,    /* output pixels of a part */
+  SPLIT_PARAMS,
+};
+
+typedef struct {
+  int64_t lines, pixels;   /* runs of output pixels that are evenly spaced, and their length */
+  int64_t per_line, tiles; /* tiles of rows */
+  int64_t depth;
+  int64_t columns, chunks;    /* of a group: channels of a part, parts side by side */
+  int64_t part_tiles, pieces; /* tiles of a part, parts one after the other */
+  int64_t parts;
+  int64_t width; /* channels of a group */
+} pm_split;
+
+typedef struct {
+  int64_t group, column, columns, tile0, tile1;
+} pm_part;
+
+/* Floats between rows of a tile: whole vectors, and not a power of two. */
+static inline int64_t pm_packed_stride(int64_t floats) { return (floats + 15) / 16 * 16 + 16; }
+
+static inline int64_t pm_ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+static inline pm_split pm_split_of(const pm_conv *c, const int64_t *params, bool has_residual,
+                                   int64_t width, int64_t tile_rows, int workers) {
+  pm_split s = {.depth = params[SPLIT_DEPTH], .width = width};
+  const int64_t rows = c->row1 - c->row0;
+  const bool flat = pm_image_is_flat(&c->y, c->row0, c->row1) &&
+                    (!has_residual || pm_image_is_flat(&c->r, c->row0, c->row1));
+  s.lines = c->y.n * c->y.d * rows;
+  s.pixels = c->y.w;
+  if (flat) s.pixels *= s.lines, s.lines = PM_MIN(s.lines, 1);
+  s.per_line = pm_ceil_div(s.pixels, tile_rows);
+  s.tiles = s.lines * s.per_line;
+  s.columns = PM_MIN(params[SPLIT_COLUMNS], width);
+  s.chunks = pm_ceil_div(width, PM_MAX(s.columns, 1));
+  const int64_t wanted = PM_MAX(1, params[SPLIT_ROWS] / tile_rows);
+  /* Every worker gets something. */
+  const int64_t beside = PM_MAX(1, s.chunks * c->groups);
+  const int64_t fair = pm_ceil_div(s.tiles, pm_ceil_div(workers, beside));
+  s.part_tiles = PM_MAX(1, PM_MIN(wanted, fair));
+  s.pieces = pm_ceil_div(s.tiles, s.part_tiles);
+  s.parts = c->groups * s.chunks * s.pieces;
+  return s;
+}
+
+/* Parts one after the other share their weights. */
+static inline void pm_part_of(const pm_split *s, int64_t number, pm_part *part) {
+  const int64_t piece = number % s->pieces, beside = number / s->pieces;
+  part->group = beside / s->chunks;
+  part->column = beside % s->chunks * s->columns;
+  part->columns = PM_MIN(s->columns, s->width - part->column);
+  part->tile0 = s->tiles * piece / s->pieces;
+  part->tile1 = s->tiles * (piece + 1) / s->pieces;
+}
+
+#endif

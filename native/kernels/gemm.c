@@ -1,0 +1,131 @@
+#include "gemm.h"
+
+typedef void microkernel(const pm_gemm *g, int64_t column, const char **ahead);
+
+/* The floats of a row of C, of the residual: the last vector may be a part of one. */
+PM_INLINE pm_vf load_part(const float *p, const bool partial, int64_t left) {
+  return partial ? pm_load_some(p, left) : pm_load(p);
+}
+
+PM_INLINE void store_part(float *p, pm_vf v, const bool partial, int64_t left) {
+  if (partial)
+    pm_store_some(p, v, left);
+  else
+    pm_store(p, v);
+}
+
+/* The sum itself. Three rows share a pointer: the address modes of x86 reach them. */
+PM_INLINE void multiply(const int rows, const int vectors, const pm_gemm *g, const float *b,
+                        const char **ahead, pm_vf acc[][PM_NV]) {
+  const int64_t stride = g->a_row, step = g->ahead_step, panel = g->b_panel;
+  const float *a[(PM_MR + 2) / 3];
+  const char *next = *ahead;
+  PM_UNROLL for (int m = 0; m < rows; m += 3) a[m / 3] = g->a + m * stride;
+  for (int64_t k = g->k; k > 0; k--) {
+    pm_vf bv[PM_NV];
+    __builtin_prefetch(next, 0, 3);
+    next += step;
+    PM_UNROLL for (int j = 0; j < vectors; j++)
+      bv[j] = pm_load(b + j * PM_VL / PM_PANEL * panel + j * PM_VL % PM_PANEL);
+    PM_UNROLL for (int m = 0; m < rows; m++) {
+      const pm_vf av = pm_splat(a[m / 3][m % 3 * stride]);
+      PM_UNROLL for (int j = 0; j < vectors; j++) acc[m][j] = pm_vfma(av, bv[j], acc[m][j]);
+    }
+    PM_UNROLL for (int m = 0; m < rows; m += 3) a[m / 3]++;
+    b += PM_PANEL;
+  }
+  *ahead = next;
+}
+
+/* All of one microkernel; `rows`, `vectors` and `partial` are constants where it is expanded. */
+PM_INLINE void body(const int rows, const int vectors, const bool partial, const pm_gemm *g,
+                    int64_t column, const char **ahead) {
+#define PART(j) partial && (j) == vectors - 1, left
+  const int64_t left = g->columns - column - (vectors - 1) * PM_VL;
+  float *c = g->c + column;
+  const float *residual = g->residual ? g->residual + column : NULL;
+  const float *b = g->b + column / PM_PANEL * g->b_panel + column % PM_PANEL;
+  pm_vf acc[PM_MR][PM_NV];
+  if (!g->first) {
+    PM_UNROLL for (int m = 0; m < rows; m++) PM_UNROLL for (int j = 0; j < vectors; j++)
+      acc[m][j] = load_part(c + m * g->c_row + j * PM_VL, PART(j));
+  } else {
+    PM_UNROLL for (int j = 0; j < vectors; j++) {
+      const pm_vf bias = g->bias ? pm_load(g->bias + column + j * PM_VL) : (pm_vf){0};
+      PM_UNROLL for (int m = 0; m < rows; m++) acc[m][j] = bias;
+    }
+    if (residual && !g->after) {
+      PM_UNROLL for (int m = 0; m < rows; m++) PM_UNROLL for (int j = 0; j < vectors; j++)
+        acc[m][j] += load_part(residual + m * g->residual_row + j * PM_VL, PART(j));
+    }
+  }
+  multiply(rows, vectors, g, b, ahead, acc);
+  if (g->last) {
+    const pm_vf low = pm_splat(g->low), high = pm_splat(g->high);
+    PM_UNROLL for (int m = 0; m < rows; m++) PM_UNROLL for (int j = 0; j < vectors; j++)
+      acc[m][j] = pm_vclip(acc[m][j], low, high);
+    if (residual && g->after) {
+      PM_UNROLL for (int m = 0; m < rows; m++) PM_UNROLL for (int j = 0; j < vectors; j++)
+        acc[m][j] += load_part(residual + m * g->residual_row + j * PM_VL, PART(j));
+    }
+  }
+  PM_UNROLL for (int m = 0; m < rows; m++) PM_UNROLL for (int j = 0; j < vectors; j++)
+    store_part(c + m * g->c_row + j * PM_VL, acc[m][j], PART(j));
+#undef PART
+}
+
+/* For each number of rows and vectors, a microkernel for whole vectors and one for the rest. */
+#define KERNEL(m, v) \
+  static void whole_##m##_##v(const pm_gemm *g, int64_t column, const char **ahead) { \
+    body(m, v, false, g, column, ahead); \
+  } \
+  static void part_##m##_##v(const pm_gemm *g, int64_t column, const char **ahead) { \
+    body(m, v, true, g, column, ahead); \
+  }
+#if PM_NV == 4
+#define ROW(m) KERNEL(m, 1) KERNEL(m, 2) KERNEL(m, 3) KERNEL(m, 4)
+#define ENTRY(m) \
+  {{whole_##m##_1, part_##m##_1}, {whole_##m##_2, part_##m##_2}, \
+   {whole_##m##_3, part_##m##_3}, {whole_##m##_4, part_##m##_4}}
+#else
+#define ROW(m) KERNEL(m, 1) KERNEL(m, 2)
+#define ENTRY(m) {{whole_##m##_1, part_##m##_1}, {whole_##m##_2, part_##m##_2}}
+#endif
+
+ROW(1) ROW(2) ROW(3) ROW(4) ROW(5) ROW(6)
+#if PM_MR == 14
+ROW(7) ROW(8) ROW(9) ROW(10) ROW(11) ROW(12) ROW(13) ROW(14)
+#endif
+
+static microkernel *const KERNELS[PM_MR][PM_NV][2] = {
+    ENTRY(1), ENTRY(2), ENTRY(3), ENTRY(4), ENTRY(5), ENTRY(6),
+#if PM_MR == 14
+    ENTRY(7), ENTRY(8), ENTRY(9), ENTRY(10), ENTRY(11), ENTRY(12), ENTRY(13), ENTRY(14),
+#endif
+};
+
+void PM_FOR_ISA(pm_gemm_rows)(const pm_gemm *gemm) {
+  const char *ahead = gemm->ahead;
+  int64_t column = 0;
+  microkernel *const full = KERNELS[gemm->rows - 1][PM_NV - 1][0];
+  for (; column + PM_NR <= gemm->columns; column += PM_NR) full(gemm, column, &ahead);
+  const int64_t left = gemm->columns - column;
+  if (left == 0) return;
+  const int64_t vectors = (left + PM_VL - 1) / PM_VL;
+  KERNELS[gemm->rows - 1][vectors - 1][left % PM_VL != 0](gemm, column, &ahead);
+}
+
+static void add_row(float *y, const float *x, int64_t n) {
+  int64_t i = 0;
+  for (; i + PM_VL <= n; i += PM_VL) pm_store(y + i, pm_load(y + i) + pm_load(x + i));
+  for (; i < n; i++) y[i] += x[i];
+}
+
+void PM_FOR_ISA(pm_sweep_rows)(const pm_epilogue *epilogue, const float *x, int64_t x_row, float *y,
+                               int64_t y_row, const float *residual, int64_t residual_row,
+                               int64_t rows, int64_t columns) {
+  for (int64_t i = 0; i < rows; i++, x += x_row, y += y_row) {
+    pm_activate_row(x, y, columns, epilogue->kind, epilogue->alpha, epilogue->beta);
+    if (residual) add_row(y, residual + i * residual_row, columns);
+  }
+}
