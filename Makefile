@@ -6,7 +6,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 # What pip builds the engine from.
 ENGINE = pyproject.toml CMakeLists.txt native/CMakeLists.txt $(wildcard native/*/*)
 
-.PHONY: help bench test lint docs clean
+.PHONY: help bench test lint docs cross fuzz clean
 .DEFAULT_GOAL := help
 
 help:  ## say what can be made
@@ -23,6 +23,11 @@ lint: $(VENV)/test.stamp  ## ruff, mypy, import-linter
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
+
+cross: $(VENV)/test.stamp  ## build the engine for 64-bit ARM and test it in qemu-user
+	cmake -S . -B build/aarch64 --toolchain native/cmake/aarch64.cmake -DPELEMAY_DEV=ON -DPELEMAY_PYTHON=OFF -DPELEMAY_TESTS=ON
+	cmake --build build/aarch64 --parallel
+	PELEMAY_CROSS=1 $(VENV)/bin/python -m pytest -n auto tests/native/test_cross.py
 
 docs: $(VENV)/docs.stamp  ## build the documentation into docs/_build
 	$(VENV)/bin/sphinx-build -W -b html docs docs/_build/html

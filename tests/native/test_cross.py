@@ -1,0 +1,93 @@
+"""The engine for 64-bit ARM, in an emulator: ``make cross`` builds it, and runs these tests."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx.parser
+import pytest
+
+from pelemay.backends.reference import GraphRunnable, numpy_table
+from pelemay.compilation import compile_graph
+from pelemay.importers import from_proto
+from pelemay.program.image import image
+
+RUNNER = Path(__file__).parents[2] / "build" / "aarch64" / "native" / "run_raw"
+EMULATOR = shutil.which("qemu-aarch64")
+
+pytestmark = pytest.mark.skipif(
+    not (RUNNER.exists() and EMULATOR) and "PELEMAY_CROSS" not in os.environ,
+    reason="make cross builds the engine for 64-bit ARM; it needs the cross compiler and qemu-user",
+)
+
+HEADER = '<ir_version: 10, opset_import: ["" : 21]>'
+
+MODELS = {
+    "convolution": """
+        g (float[1,3,17,13] x) => (float[1,20,9,7] y)
+        <float[20,3,3,3] w, float[20] b> {
+            c = Conv <pads=[1,1,1,1], strides=[2,2]> (x, w, b)
+            y = Relu (c)
+        }""",
+    "winograd": """
+        g (float[1,32,28,28] x) => (float[1,32,28,28] y)
+        <float[32,32,3,3] w> { c = Conv <pads=[1,1,1,1]> (x, w)  y = Add (c, x) }""",
+    "depthwise": """
+        g (float[1,24,15,15] x) => (float[1,24,1,1] y)
+        <float[24,1,3,3] w> {
+            c = Conv <group=24, pads=[1,1,1,1]> (x, w)
+            h = HardSwish (c)
+            y = GlobalAveragePool (h)
+        }""",
+    "transformer": """
+        g (float[1,10,16] x) => (float[1,10,16] y)
+        <float[16] s, float[16] z, float[16,16] w> {
+            n = LayerNormalization <axis=-1> (x, s, z)
+            q = MatMul (n, w)
+            p = Softmax <axis=-1> (q)
+            g1 = Gelu (p)
+            y = Add (g1, x)
+        }""",
+    "shapes": """
+        g (float[2,6,8] x) => (float[2,8,6] y, int64[2,6,3] i) {
+            k = Constant <value = int64[1] {3}> ()
+            v, i = TopK <axis=-1> (x, k)
+            t = Transpose <perm=[0,2,1]> (x)
+            y = Tanh (t)
+        }""",
+}
+
+
+def weights_of(model: onnx.ModelProto) -> None:
+    """Values for the initializers, which the text form leaves zero."""
+    rng = np.random.default_rng(0)
+    for tensor in model.graph.initializer:
+        value = rng.normal(size=tuple(tensor.dims), scale=0.3).astype(np.float32)
+        tensor.CopyFrom(onnx.numpy_helper.from_array(value, tensor.name))
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+@pytest.mark.parametrize("isa", ["neon", "scalar"])
+@pytest.mark.parametrize("name", MODELS)
+def test_a_program_runs_on_arm(name: str, isa: str, workers: int, tmp_path: Path) -> None:
+    model = onnx.parser.parse_model(HEADER + MODELS[name])
+    weights_of(model)
+    graph = from_proto(model).graph
+    x = np.random.default_rng(1).normal(size=graph.inputs["x"].shape).astype(np.float32)
+    expected = GraphRunnable(graph, numpy_table()).run({"x": x})
+    (tmp_path / "x.plm").write_bytes(image(compile_graph(graph)))
+    (tmp_path / "in").write_bytes(x.tobytes())
+    command: list[Any] = [EMULATOR, RUNNER, "x.plm", "in", "out", str(workers), isa]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    data, at = (tmp_path / "out").read_bytes(), 0
+    for value in expected.values():
+        found = np.frombuffer(data[at : at + value.nbytes], value.dtype).reshape(value.shape)
+        at += value.nbytes
+        np.testing.assert_allclose(found, value, rtol=1e-5, atol=1e-5 * np.abs(value).max())
+    assert at == len(data)
