@@ -97,6 +97,7 @@ def _result(job: str, backend: str, times: tuple[int, ...], scale: int, **more: 
 def suite() -> Suite:
     """A suite with all kinds of results, of fixed figures."""
     asked = Options(budget_s=150.0, fit=True)
+    used = replace(asked, warmup_s=0.5, time_s=1.25, memory_time_s=0.5)
     fit = Fit(36 << 20, 61_234_567.0, 36 << 20, "cgroup v1")
     no_fit = {"fit": "no memory cgroup may be used here"}
     wrong = "unlike onnxruntime: output 'y' differs by 0.5 where the largest value is 2"
@@ -116,7 +117,10 @@ def suite() -> Suite:
             date="2026-11-24T00:00:00+00:00",
         ),
         options=asked,
-        used=replace(asked, warmup_s=0.5, time_s=1.25, memory_time_s=0.5),
+        used={
+            "import+serialize": used,
+            "load+first run": replace(used, no_heap=("load+first run",)),
+        },
         models=(ModelInfo("resnet101-v1-7", Path("r.onnx"), 178_914_043, True, "float_data"),),
         results=(
             _result("import+serialize", "reference", times, 400_000, fit=fit),

@@ -5,12 +5,14 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pelemay.bench import Hooks, ModelInfo, Options, Progress, Scenario, Suite, run_suite
+from pelemay.bench.results import Fit
 from pelemay.errors import InputError
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
@@ -101,9 +103,44 @@ def test_progress_counts_scenarios(model: Path) -> None:
 def test_a_budget_shrinks_the_phases(model: Path) -> None:
     options = Options(budget_s=2.5)
     suite = run_suite(["import"], [model], _fakes("Plain"), options)
-    assert suite.used.time_s < options.time_s
-    assert suite.used.warmup_s / suite.used.time_s == pytest.approx(2 / 5)
+    used = suite.used["import"]
+    assert used.time_s < options.time_s
+    assert used.warmup_s / used.time_s == pytest.approx(2 / 5)
     assert suite.elapsed_s < 8
+
+
+def test_each_stage_has_its_part_of_the_budget(model: Path, inputs_of: Any) -> None:
+    options = Options(budget_s=30)
+    news: list[str] = []
+    suite = run_suite(
+        ["run", "import"],
+        [model],
+        _fakes("Plain"),
+        options,
+        inputs_of=inputs_of,
+        on_progress=lambda n: news.append(n.scenario.job if n.scenario else n.kind),
+    )
+    assert news == [
+        "begun", "checked", "planned", "import", "import", "checked", "planned", "run", "run",
+    ]  # fmt: skip
+    assert [r.scenario.job for r in suite.results] == ["run", "import"]
+    assert {job: used.time_s for job, used in suite.used.items()} == {"import": 5, "run": 5}
+
+
+def test_fits_are_found_last_and_no_budget_counts_them(
+    model: Path, inputs_of: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = Fit(1 << 20, 1e6, None, "cgroup v1")
+    monkeypatch.setattr("pelemay.bench.measure.find_fit", lambda *_, **__: found)
+    monkeypatch.setattr("pelemay.bench.runner.find_controller", lambda: object())
+    news: list[Progress] = []
+    options = replace(QUICK, fit=True, budget_s=60)
+    backends = _fakes("Plain", "Raising")
+    suite = run_suite(
+        ["import", "run"], [model], backends, options, inputs_of=inputs_of, on_progress=news.append
+    )
+    assert [n.kind for n in news][-4:] == ["fitting", "fitted"] * 2
+    assert [r.fit for r in suite.results] == [found, None, found, None]
 
 
 def test_a_budget_that_is_too_small_leaves_out_what_loads(model: Path, inputs_of: Any) -> None:

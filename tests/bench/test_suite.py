@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pelemay.bench import Options, Suite
+from pelemay.bench import JOBS, Options, Suite
 from pelemay.bench.codec import decode, encode
 from pelemay.bench.machine import Machine, describe, package_versions
 from pelemay.bench.results import Check, Result
@@ -29,7 +29,7 @@ suites = st.builds(
     Suite,
     machine=st.builds(Machine, cpu=text, cores=st.integers(0, 99)),
     options=st.builds(Options, time_s=st.floats(0, 9), threads=st.none() | st.integers(1, 9)),
-    used=st.builds(Options),
+    used=st.dictionaries(st.sampled_from(sorted(JOBS)), st.builds(Options)),
     models=st.just((MODEL,)),
     results=st.lists(results, max_size=3).map(tuple),
     checks=st.lists(st.builds(Check, text, text, text, text), max_size=2).map(tuple),

@@ -1,10 +1,12 @@
 """How long a suite takes, and how its phases shrink to keep a time budget.
 
 In: options, scenarios, and what the check cost for each. Out: seconds, and options with shorter
-phases. All phases shrink by the same factor; starting processes and doing each job at least
-once does not shrink. Where even that is too long, the jobs that run a model give way to those
-that import it: a backend that is too slow is not waited for, the heap of the others is not
-followed (peak RSS tells their memory), then the longest are left out.
+phases. A suite has two stages, first the jobs that import a model, then those that run it, each
+with its part of the budget; what the first does not use is left to the second. In a stage all
+phases shrink by the same factor; starting processes and doing each job at least once does not
+shrink. Where even that is too long, the jobs that run a model give way: a backend that is too
+slow is not waited for, the heap of the others is not followed (peak RSS tells their memory), then
+the longest are left out.
 """
 
 from __future__ import annotations
@@ -26,6 +28,8 @@ _MEMRAY_START_FACTOR = 2.0
 _FIT_PROCESSES = 10
 _FIT_IN_VAIN_S = 10.0  # Two or three limits are too small, and the job is waited for in vain.
 _PROCESSES_TO_RUN = 2  # The watched one and a timed one.
+_RUNNING_WEIGHT = 1.5
+"""How much more of the budget a job that runs a model gets than one that imports it."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +83,35 @@ def estimate_seconds(jobs: Sequence[str], models: int, backends: int, options: O
     return (min(total, options.budget_s) if options.budget_s else total) + fits
 
 
+@dataclass(frozen=True)
+class Stage:
+    """Jobs that depend on the same answers, and the second of the suite to end them by."""
+
+    jobs: tuple[str, ...]
+    until_s: float
+
+    @property
+    def runs_model(self) -> bool:
+        """Whether its jobs do more than import a model."""
+        return JOBS[self.jobs[0]].runs_model
+
+
+def stages(jobs: Sequence[str], options: Options) -> list[Stage]:
+    """The jobs that import a model, then those that run it.
+
+    Examples
+    --------
+    >>> stages(["run", "import"], Options(budget_s=100))
+    [Stage(jobs=('import',), until_s=40.0), Stage(jobs=('run',), until_s=100)]
+    """
+    importing = tuple(job for job in jobs if not JOBS[job].runs_model)
+    running = tuple(job for job in jobs if JOBS[job].runs_model)
+    budget_s = options.budget_s or math.inf
+    whole = len(importing) + _RUNNING_WEIGHT * len(running)
+    found = [Stage(importing, budget_s * (len(importing) or 1) / whole), Stage(running, budget_s)]
+    return [stage for stage in found if stage.jobs]
+
+
 @dataclass
 class Allowance:
     """Seconds that are left for jobs that run a model, while their answers are asked for.
@@ -90,10 +123,10 @@ class Allowance:
     shares: int
 
     @classmethod
-    def of(cls, options: Options, jobs: Sequence[str], spent_s: float) -> Allowance:
-        """What a budget leaves for some jobs; endless without a budget."""
-        left_s = options.budget_s - spent_s if options.budget_s else math.inf
-        return cls(left_s, 1 + _PROCESSES_TO_RUN * len(jobs))
+    def of(cls, stage: Stage, spent_s: float) -> Allowance:
+        """What is left for a stage; endless without a budget, and for jobs that import."""
+        left_s = stage.until_s - spent_s if stage.runs_model else math.inf
+        return cls(left_s, 1 + _PROCESSES_TO_RUN * len(stage.jobs))
 
     @property
     def patience_s(self) -> float:
@@ -113,8 +146,8 @@ class Plan:
     left_out: tuple[Scenario, ...] = ()
 
 
-def plan_budget(options: Options, costs: Mapping[Scenario, Cost], spent_s: float) -> Plan:
-    """Shrink the phases so that a suite keeps its budget.
+def plan_budget(options: Options, costs: Mapping[Scenario, Cost], left_s: float) -> Plan:
+    """Shrink the phases so that scenarios end in time.
 
     Parameters
     ----------
@@ -122,8 +155,8 @@ def plan_budget(options: Options, costs: Mapping[Scenario, Cost], spent_s: float
         As asked for.
     costs : mapping
         Scenarios to their costs.
-    spent_s : float
-        Seconds of the budget that are gone.
+    left_s : float
+        Seconds that they may take; infinite without a budget.
 
     Returns
     -------
@@ -133,13 +166,12 @@ def plan_budget(options: Options, costs: Mapping[Scenario, Cost], spent_s: float
     Examples
     --------
     >>> costs = {Scenario("run", "net", name): Cost(1.0, 0.0) for name in "abcd"}
-    >>> used = plan_budget(Options(budget_s=27.5), costs, spent_s=6.5).options
+    >>> used = plan_budget(Options(), costs, left_s=21).options
     >>> used.warmup_s, used.time_s
     (0.5, 1.25)
     """
-    if not options.budget_s or not options.phases_s or not costs:
+    if math.isinf(left_s) or not options.phases_s or not costs:
         return Plan(options)
-    left_s = options.budget_s - spent_s
     running = [scenario for scenario in costs if JOBS[scenario.job].runs_model]
     needed = {s: cost.least_seconds(s.job, options) for s, cost in costs.items()}
     if running and sum(needed.values()) > left_s:

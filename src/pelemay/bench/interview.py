@@ -1,16 +1,15 @@
 """All backends are asked for their answers, one process at a time.
 
-In: models, backends, jobs. Out: :class:`Answers`: what each replied, the checks that follow, and
+In: the scenarios of a stage. Out: :class:`Answers`: what each replied, the checks that follow, and
 what a process of each scenario costs.
 
-With a time budget, parameters are asked for first, because importing is the main job. Outputs
-come then, the backends first that are known to be fast, and a backend is waited for only as
-long as its scenarios could still be measured; a slower one is left out, and the report says so.
+With a time budget, outputs are asked of those backends first that are known to be fast, and a
+backend is waited for only as long as its scenarios could still be measured; a slower one is left
+out, and the report says so.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -63,8 +62,12 @@ class Answers:
         reply = self.replies.get(Subject.of(scenario))
         if reply is None or reply.status != "ok":
             return Cost()
-        once_s = reply.answer["once_s"]
-        return Cost(reply.elapsed_s - once_s, once_s)
+        return Cost(self._start_s(scenario.backend), reply.answer["once_s"])
+
+    def _start_s(self, backend: str) -> float:
+        """The shortest start of a backend: the first reads its packages from the disk."""
+        replies = [r for s, r in self.replies.items() if s.backend == backend and r.status == "ok"]
+        return min(reply.elapsed_s - float(reply.answer["once_s"]) for reply in replies)
 
 
 def ask_all(
@@ -73,10 +76,10 @@ def ask_all(
     options: Options,
     folder: Path,
     *,
-    spent_s: float,
+    allowance: Allowance,
     on_reply: Callable[[Subject, int, int], None],
 ) -> Answers:
-    """Ask for all answers that the scenarios depend on.
+    """Ask for all answers that the scenarios of a stage depend on.
 
     Parameters
     ----------
@@ -85,41 +88,32 @@ def ask_all(
     given : mapping
         Model to the part of a worker's specification that depends on it.
     options : Options
-        With the budget.
+        With the time after which a process is given up.
     folder : Path
         Where outputs may lie until they are compared.
-    spent_s : float
-        Seconds of the budget that are gone.
+    allowance : Allowance
+        Seconds that are left for the stage.
     on_reply : callable
         Told of each reply: what it is about, its number, and how many there will be.
     """
-    began = time.monotonic()
     subjects = sorted({Subject.of(s): None for s in scenarios}, key=_order)
     replies: dict[Subject, Reply] = {}
-    allowance: Allowance | None = None
     for number, subject in enumerate(subjects, 1):
-        patience_s = options.timeout_s
-        if subject.part == "outputs":
-            if allowance is None:
-                spent = spent_s + time.monotonic() - began
-                allowance = _allowance(scenarios, Answers(replies), options, spent)
-            patience_s = min(patience_s, allowance.patience_s)
         outputs = str(folder / f"outputs-{number}.npz")
         spec = {**given[subject.model], "backend": subject.backend, "outputs": outputs}
-        replies[subject] = _ask(spec, subject.part, patience_s, options)
-        if allowance is not None:
-            reply = replies[subject]
-            allowance.spend(reply.elapsed_s, is_answered=reply.status == "ok")
+        patience_s = min(options.timeout_s, allowance.patience_s)
+        replies[subject] = reply = _ask(spec, subject.part, patience_s, options)
+        allowance.spend(reply.elapsed_s, is_answered=reply.status == "ok")
         on_reply(subject, number, len(subjects))
     return Answers(replies)
 
 
-def _order(subject: Subject) -> tuple[bool, int]:
-    """Parameters before outputs, and for outputs the fast backends first."""
+def _order(subject: Subject) -> int:
+    """For outputs the fast backends first."""
     if subject.part == "parameters":
-        return False, 0
+        return 0
     known = subject.backend in FAST_FIRST
-    return True, FAST_FIRST.index(subject.backend) if known else len(FAST_FIRST)
+    return FAST_FIRST.index(subject.backend) if known else len(FAST_FIRST)
 
 
 def _ask(spec: Mapping[str, Any], part: str, patience_s: float, options: Options) -> Reply:
@@ -130,17 +124,3 @@ def _ask(spec: Mapping[str, Any], part: str, patience_s: float, options: Options
         slow = f"to keep the time budget: it did not answer within {as_seconds(patience_s)}"
         return Reply("left out", slow, elapsed_s=reply.elapsed_s)
     return reply
-
-
-def _allowance(
-    scenarios: Sequence[Scenario], answers: Answers, options: Options, spent_s: float
-) -> Allowance:
-    """What is left for jobs that run a model, when those that import it are provided for."""
-    jobs = {s.job for s in scenarios if JOBS[s.job].runs_model}
-    importing = [s for s in scenarios if s.job not in jobs]
-    needed_s = sum(
-        answers.cost(s).least_seconds(s.job, options)
-        for s in importing
-        if answers.replies[Subject.of(s)].status == "ok"
-    )
-    return Allowance.of(options, sorted(jobs), spent_s + needed_s)

@@ -6,7 +6,7 @@ In: a scenario and how to measure it. Out: a :class:`Result`.
    be repeated, the same process then warms up and is timed.
 2. A job that a process can do once only is timed in further fresh processes.
 3. Another process runs under memray (heap).
-4. ``--fit``: further processes, each in a memory cgroup.
+4. ``--fit``, when all scenarios are measured: further processes, each in a memory cgroup.
 """
 
 from __future__ import annotations
@@ -31,11 +31,10 @@ Spec = dict[str, Any]
 
 @dataclass(frozen=True)
 class Bench:
-    """How scenarios are measured; ``controller`` is the reason if no cgroup may be used."""
+    """How scenarios are measured."""
 
     options: Options
     hooks: Hooks
-    controller: Controller | str = ""
 
 
 def measure_scenario(bench: Bench, scenario: Scenario, given: Mapping[str, Any]) -> Result:
@@ -57,19 +56,59 @@ def measure_scenario(bench: Bench, scenario: Scenario, given: Mapping[str, Any])
         Whatever goes wrong in a worker is in it; hooks may raise.
     """
     bench.hooks.before_scenario(scenario)
-    spec: Spec = {
+    spec = _spec(bench, scenario, given)
+    result = _watch_and_time(bench, scenario, spec)
+    if result.is_ok:
+        result = _add_heap(bench, result, spec)
+    bench.hooks.after_scenario(result)
+    return result
+
+
+def add_fit(
+    bench: Bench, result: Result, given: Mapping[str, Any], controller: Controller | str
+) -> Result:
+    """Find the smallest memory cgroup for a scenario that has been measured.
+
+    Parameters
+    ----------
+    bench : Bench
+        How it was measured.
+    result : Result
+        What was found; one that is not ok comes back as it is.
+    given : mapping
+        As for :func:`measure_scenario`.
+    controller : Controller or str
+        How to limit memory, or the reason if no cgroup may be used.
+    """
+    if not result.is_ok:
+        return result
+    if isinstance(controller, str):
+        return _noted(result, "fit", controller)
+    spec = _spec(bench, result.scenario, given)
+    bench.hooks.before_scenario(result.scenario)
+    try:
+        found = find_fit(
+            _timed(spec, bench.options) | {"watch": spec["hooked"]},
+            controller,
+            timeout_s=bench.options.timeout_s,
+            on_sample=_around_samples(bench.hooks, result.scenario),
+        )
+    except BenchmarkError as error:
+        result = _noted(result, "fit", str(error))
+    else:
+        result = replace(result, fit=found)
+    bench.hooks.after_scenario(result)
+    return result
+
+
+def _spec(bench: Bench, scenario: Scenario, given: Mapping[str, Any]) -> Spec:
+    return {
         "phase": "measure",
         "backend": scenario.backend,
         "job": scenario.job,
         "hooked": bench.hooks.around_samples,
         **given,
     }
-    result = _watch_and_time(bench, scenario, spec)
-    if result.is_ok:
-        result = _add_heap(bench, result, spec)
-        result = _add_fit(bench, result, spec)
-    bench.hooks.after_scenario(result)
-    return result
 
 
 def _watch_and_time(bench: Bench, scenario: Scenario, spec: Spec) -> Result:
@@ -151,23 +190,6 @@ def _add_heap(bench: Bench, result: Result, spec: Spec) -> Result:
         return _noted(result, "heap", reply.message)
     found = Heap(tuple(reply.answer["allocated"]), tuple(reply.answer["peak"]))
     return replace(result, heap=found)
-
-
-def _add_fit(bench: Bench, result: Result, spec: Spec) -> Result:
-    if not bench.options.fit:
-        return result
-    if isinstance(bench.controller, str):
-        return _noted(result, "fit", bench.controller)
-    try:
-        found = find_fit(
-            _timed(spec, bench.options) | {"watch": spec["hooked"]},
-            bench.controller,
-            timeout_s=bench.options.timeout_s,
-            on_sample=_around_samples(bench.hooks, result.scenario),
-        )
-    except BenchmarkError as error:
-        return _noted(result, "fit", str(error))
-    return replace(result, fit=found)
 
 
 def _noted(result: Result, group: str, reason: str) -> Result:

@@ -3,9 +3,13 @@
 In: jobs, models, backends, options. Out: a :class:`Suite`.
 
 1. Make the inputs of each model.
-2. Let all backends answer, and compare (``pre_check``).
-3. Shrink the phases to the time budget, now that it is known what a process costs.
-4. Measure every scenario whose backend answered rightly.
+2. For the jobs that import models, then for those that run them:
+
+   a. let all backends answer, and compare (``pre_check``);
+   b. shrink the phases to the time budget, now that it is known what a process costs;
+   c. measure every scenario whose backend answered rightly.
+
+3. Find the smallest memory cgroups, if that is asked for.
 """
 
 from __future__ import annotations
@@ -20,13 +24,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from pelemay.bench.budget import estimate_seconds, plan_budget
+from pelemay.bench.budget import Allowance, Stage, estimate_seconds, plan_budget, stages
 from pelemay.bench.cgroups import Controller, find_controller
 from pelemay.bench.inputs import InputsOf, inputs_of_model, make_feeds, save_feeds
 from pelemay.bench.interview import Answers, Subject, ask_all
 from pelemay.bench.jobs import DEFAULT_JOBS, JOBS
 from pelemay.bench.machine import describe
-from pelemay.bench.measure import Bench, measure_scenario
+from pelemay.bench.measure import Bench, add_fit, measure_scenario
 from pelemay.bench.results import Result
 from pelemay.bench.scenario import Hooks, ModelInfo, Options, Scenario
 from pelemay.bench.suite import Suite
@@ -39,11 +43,12 @@ class Progress:
     """News of a suite that runs.
 
     ``kind`` is "begun" (``suite`` has machine, options and estimate), "checked" (``label`` names
-    model and backend), "planned" (``suite.used`` has the shrunk phases),
-    "measuring" and "measured" (``result``). ``number`` of ``total`` counts from 1.
+    model and backend), "planned" (``suite.used`` has the shrunk phases), "measuring" and
+    "measured" (``result``), "fitting" and "fitted" (``result``). ``number`` of ``total`` counts
+    from 1.
     """
 
-    kind: Literal["begun", "checked", "planned", "measuring", "measured"]
+    kind: Literal["begun", "checked", "planned", "measuring", "measured", "fitting", "fitted"]
     number: int = 0
     total: int = 0
     label: str = ""
@@ -98,11 +103,11 @@ def run_suite(
     options = options or Options()
     infos = tuple(ModelInfo.of(model) for model in models)
     names = _backends(backends)
+    jobs = list(dict.fromkeys(jobs))
     _refuse(jobs, infos)
     suite = Suite(
         machine=describe(),
         options=options,
-        used=options,
         models=infos,
         estimate_s=estimate_seconds(jobs, len(infos), len(names), options),
     )
@@ -110,10 +115,12 @@ def run_suite(
     with _ends_in_order(), tempfile.TemporaryDirectory(prefix="pelemay-bench-") as folder:
         run = _Run(suite, jobs, names, hooks or Hooks(), on_progress, Path(folder), began)
         run.make_inputs(inputs_of)
-        run.check()
-        run.plan()
-        run.measure()
-    return replace(run.suite, elapsed_s=time.monotonic() - began)
+        for stage in stages(jobs, options):
+            run.check(stage)
+            run.plan(stage)
+            run.measure(stage)
+        run.fit()
+    return run.in_order()
 
 
 @contextmanager
@@ -168,6 +175,7 @@ class _Run:
     no_feeds: dict[str, str] = field(default_factory=dict)
     answers: Answers = field(default_factory=Answers)
     left_out: dict[Scenario, float] = field(default_factory=dict)
+    results: dict[Scenario, Result] = field(default_factory=dict)
 
     def make_inputs(self, inputs_of: InputsOf) -> None:
         if not any(JOBS[job].runs_model for job in self.jobs):
@@ -181,19 +189,19 @@ class _Run:
             path = self.folder / f"feeds-{number}.npz"
             self.feeds[model.name] = str(save_feeds(arrays, path))
 
-    def check(self) -> None:
+    def check(self, stage: Stage) -> None:
         if not self.suite.options.pre_check:
             return
         self.answers = ask_all(
-            [s for s in self._scenarios() if not self._has_no_feeds(s)],
+            [s for s in self._scenarios(stage.jobs) if not self._has_no_feeds(s)],
             {model.name: self._given(model) for model in self.suite.models},
             self.suite.options,
             self.folder,
-            spent_s=time.monotonic() - self.began,
+            allowance=Allowance.of(stage, self._spent_s()),
             on_reply=self._tell_of_reply,
         )
-        models = [model.name for model in self.suite.models]
-        self.suite = replace(self.suite, checks=tuple(self.answers.checks(models, self.backends)))
+        found = self.answers.checks([model.name for model in self.suite.models], self.backends)
+        self.suite = replace(self.suite, checks=(*self.suite.checks, *found))
 
     def _tell_of_reply(self, subject: Subject, number: int, total: int) -> None:
         label = f"{subject.part} of {subject.model} with {subject.backend}"
@@ -206,33 +214,67 @@ class _Run:
     def _has_no_feeds(self, scenario: Scenario) -> bool:
         return JOBS[scenario.job].runs_model and scenario.model in self.no_feeds
 
-    def _scenarios(self) -> list[Scenario]:
+    def _scenarios(self, jobs: Sequence[str]) -> list[Scenario]:
         return [
             Scenario(job, model.name, backend)
             for model in self.suite.models
-            for job in self.jobs
+            for job in jobs
             for backend in self.backends
         ]
 
-    def plan(self) -> None:
-        costs = {s: self.answers.cost(s) for s in self._scenarios() if self._refusal(s) is None}
-        plan = plan_budget(self.suite.options, costs, time.monotonic() - self.began)
-        self.suite = replace(self.suite, used=plan.options)
+    def _spent_s(self) -> float:
+        return time.monotonic() - self.began
+
+    def plan(self, stage: Stage) -> None:
+        fine = [s for s in self._scenarios(stage.jobs) if self._refusal(s) is None]
+        costs = {scenario: self.answers.cost(scenario) for scenario in fine}
+        plan = plan_budget(self.suite.options, costs, stage.until_s - self._spent_s())
+        used = dict.fromkeys(stage.jobs, plan.options)
+        self.suite = replace(self.suite, used={**self.suite.used, **used})
         self.left_out = {scenario: costs[scenario].once_s for scenario in plan.left_out}
         self.tell(Progress("planned", total=len(costs), suite=self.suite))
 
-    def measure(self) -> None:
-        bench = Bench(self.suite.used, self.hooks, self._controller())
-        models = {model.name: model for model in self.suite.models}
-        scenarios = self._scenarios()
-        for number, scenario in enumerate(scenarios, 1):
-            news = Progress("measuring", number, len(scenarios), scenario.label, scenario)
+    def measure(self, stage: Stage) -> None:
+        total = len(self._scenarios(self.jobs))
+        for scenario in self._scenarios(stage.jobs):
+            news = Progress("measuring", len(self.results) + 1, total, scenario.label, scenario)
             self.tell(news)
-            result = self._refusal(scenario) or measure_scenario(
-                bench, scenario, self._given(models[scenario.model])
-            )
-            self.suite = replace(self.suite, results=(*self.suite.results, result))
+            result = self._refusal(scenario) or self._too_late(scenario, stage)
+            if result is None:
+                given = self._given(self._model(scenario))
+                result = measure_scenario(self._bench(scenario), scenario, given)
+            self.results[scenario] = result
             self.tell(replace(news, kind="measured", result=result))
+
+    def fit(self) -> None:
+        if not self.suite.options.fit:
+            return
+        controller = self._controller()
+        fine = [scenario for scenario, result in self.results.items() if result.is_ok]
+        for number, scenario in enumerate(fine, 1):
+            news = Progress("fitting", number, len(fine), scenario.label, scenario)
+            self.tell(news)
+            given = self._given(self._model(scenario))
+            result = add_fit(self._bench(scenario), self.results[scenario], given, controller)
+            self.results[scenario] = result
+            self.tell(replace(news, kind="fitted", result=result))
+
+    def in_order(self) -> Suite:
+        """The finished suite, its results model by model and job by job."""
+        results = tuple(self.results[scenario] for scenario in self._scenarios(self.jobs))
+        return replace(self.suite, results=results, elapsed_s=self._spent_s())
+
+    def _model(self, scenario: Scenario) -> ModelInfo:
+        return next(model for model in self.suite.models if model.name == scenario.model)
+
+    def _bench(self, scenario: Scenario) -> Bench:
+        return Bench(self.suite.used[scenario.job], self.hooks)
+
+    def _too_late(self, scenario: Scenario, stage: Stage) -> Result | None:
+        """The result of a scenario that would begin when the budget is spent."""
+        if stage.runs_model and self._spent_s() > stage.until_s:
+            return Result(scenario, "left out", "to keep the time budget")
+        return None
 
     def _refusal(self, scenario: Scenario) -> Result | None:
         """The result of a scenario that is not worth measuring."""
@@ -248,8 +290,6 @@ class _Run:
         return None
 
     def _controller(self) -> Controller | str:
-        if not self.suite.options.fit:
-            return ""
         try:
             return find_controller()
         except PelemayError as error:

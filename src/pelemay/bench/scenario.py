@@ -144,7 +144,8 @@ class Hooks:
     """Functions called in the measuring process, outside of the measured time.
 
     ``before_scenario`` and ``before_sample`` take the :class:`Scenario`, ``after_scenario`` its
-    result, ``after_sample`` the :class:`Scenario`.
+    result, ``after_sample`` the :class:`Scenario`. Searching what a scenario fits in is a scenario
+    again.
     """
 
     before_scenario: Callable[[Scenario], Any] = _nothing

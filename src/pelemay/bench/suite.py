@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pelemay.bench.codec import decode, encode
@@ -27,13 +27,13 @@ VERSION = 1
 class Suite:
     """What was asked for, where, and what came out.
 
-    ``options`` are those asked for, ``used`` those that a time budget left of them.
+    ``options`` are those asked for, ``used`` those that a time budget left of them for each job.
     """
 
     machine: Machine
     options: Options
-    used: Options
     models: tuple[ModelInfo, ...]
+    used: Mapping[str, Options] = field(default_factory=dict)
     results: tuple[Result, ...] = ()
     checks: tuple[Check, ...] = ()
     estimate_s: float = 0.0

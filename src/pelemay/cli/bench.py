@@ -213,12 +213,12 @@ class _Watcher:
             width, color = self._console.width, self._console.is_terminal
             text = format_header(news.suite, width=width, color=color)
             self._console.file.write(f"{text}\n")
-        what = "comparing answers" if news.kind == "checked" else "measuring"
-        if news.scenario is not None:
-            what = f"{news.scenario.job}: {news.scenario.model}, {news.scenario.label}"
+        what = {"checked": "comparing answers", "fitting": "fits in"}.get(news.kind, "measuring")
+        if (scenario := news.scenario) is not None:
+            what = f"{what}: {scenario.job}, {scenario.model}, {scenario.label}"
         elif news.label:
             what = f"{what}: {news.label}"
-        done = news.number - (news.kind == "measuring")
+        done = news.number - (news.kind in ("measuring", "fitting"))
         self._bars.update(self._task, description=what, completed=done, total=news.total or None)
 
 

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 
 from pelemay.bench.figures import Figure, figures_of, peak_rss_bytes, statistics_of
 from pelemay.bench.finding import describe_model
+from pelemay.bench.jobs import JOBS
 from pelemay.bench.machine import Machine
 from pelemay.bench.results import Result
-from pelemay.bench.scenario import ModelInfo
+from pelemay.bench.scenario import ModelInfo, Options
 from pelemay.bench.statistics import Comparison, compare
 from pelemay.bench.suite import Suite
 from pelemay.bench.units import as_bytes, as_rate, as_ratio, as_seconds, as_time
@@ -160,13 +161,9 @@ def _about(machine: Machine) -> list[tuple[str, str]]:
 
 
 def _settings(suite: Suite) -> list[tuple[str, str]]:
-    options, used = suite.options, suite.used
-    phases = _phases(used.warmup_s, used.time_s, used.memory_time_s)
-    if used != options:
-        asked = _phases(options.warmup_s, options.time_s, options.memory_time_s)
-        phases += f" (shrunk from {asked} to keep within {as_seconds(options.budget_s)})"
+    options = suite.options
     return [
-        ("Measured", phases),
+        ("Measured", _measured(suite)),
         ("Threads", str(options.threads or "")),
         ("Outliers", "excluded" if options.exclude_outliers else ""),
         ("Estimated time", as_seconds(suite.estimate_s) if suite.estimate_s else ""),
@@ -174,9 +171,24 @@ def _settings(suite: Suite) -> list[tuple[str, str]]:
     ]
 
 
-def _phases(warmup_s: float, time_s: float, memory_time_s: float) -> str:
-    named = (("warm-up", warmup_s), ("time", time_s), ("memory time", memory_time_s))
-    return ", ".join(f"{name} {as_seconds(seconds)}" for name, seconds in named)
+def _measured(suite: Suite) -> str:
+    """The phases of each job, and from what a budget has shrunk them."""
+    asked = _phases(suite.options)
+    used = {job: _phases(options, job) for job, options in suite.used.items()}
+    if all(options == suite.options for options in suite.used.values()):
+        return asked
+    by_job = "; ".join(f"{job}: {phases}" for job, phases in used.items())
+    return f"{by_job} (shrunk from {asked} to keep within {as_seconds(suite.options.budget_s)})"
+
+
+def _phases(options: Options, job: str = "") -> str:
+    """The phases that a job has; a job that a process can do once only is not warmed up."""
+    named = {"time": options.time_s}
+    if not job or not JOBS[job].once_per_process:
+        named = {"warm-up": options.warmup_s, **named}
+    if not job or options.follows_heap(job):
+        named["memory time"] = options.memory_time_s
+    return ", ".join(f"{name} {as_seconds(seconds)}" for name, seconds in named.items())
 
 
 def agreement(suite: Suite) -> str:
