@@ -1,13 +1,19 @@
 # Families of kernels: each has kernels/<family>.c, compiled once for each instruction set,
 # and kernels/<family>_check.c, compiled once.
 set(PELEMAY_FAMILIES
+  elementwise
   gemm
   conv
   depthwise
   reduce
+  reduce_arg
+  scan
   softmax
+  sort
 )
 
 # Files that are compiled once and that kernels of all instruction sets call.
 set(PELEMAY_COMMON
+  elements
+  elementwise_wide
 )
