@@ -47,6 +47,19 @@ PM_INLINE pm_vf pm_if_less(pm_vf a, pm_vf b, pm_vf yes, pm_vf no) {
 #endif
 }
 
+/* `yes` where a <= b, else (and for not-a-number) `no`. */
+PM_INLINE pm_vf pm_if_less_equal(pm_vf a, pm_vf b, pm_vf yes, pm_vf no) {
+#if defined(__AVX512F__)
+  __mmask16 mask = _mm512_cmp_ps_mask((__m512)a, (__m512)b, _CMP_LE_OQ);
+  return (pm_vf)_mm512_mask_blend_ps(mask, (__m512)no, (__m512)yes);
+#elif defined(__AVX2__)
+  __m256 mask = _mm256_cmp_ps((__m256)a, (__m256)b, _CMP_LE_OQ);
+  return (pm_vf)_mm256_blendv_ps((__m256)no, (__m256)yes, mask);
+#else
+  return pm_select(a <= b, yes, no);
+#endif
+}
+
 /* `yes` where a == b, else (and for not-a-number) `no`. */
 PM_INLINE pm_vf pm_if_equal(pm_vf a, pm_vf b, pm_vf yes, pm_vf no) {
 #if defined(__AVX512F__)
@@ -68,6 +81,12 @@ PM_INLINE pm_vf pm_vabs(pm_vf x) {
 PM_INLINE pm_vf pm_vcopysign(pm_vf x, pm_vf like) {
   const pm_vu sign = (pm_vu){0} + 0x80000000u;
   return (pm_vf)(((pm_vu)x & ~sign) | ((pm_vu)like & sign));
+}
+
+/* 1, -1 or x itself, which is 0 or not a number. */
+PM_INLINE pm_vf pm_vsign(pm_vf x) {
+  const pm_vf zero = {0};
+  return pm_if_less(zero, x, pm_splat(1.0f), pm_if_less(x, zero, pm_splat(-1.0f), x));
 }
 
 PM_INLINE pm_vf pm_vsqrt(pm_vf x) {
