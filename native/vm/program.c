@@ -117,6 +117,7 @@ static pm_status check_ends(const pm_program *p, const uint32_t *list, size_t co
 /* Whether no two elements lie in one place: each stride steps over all that the smaller ones span. */
 static bool is_writable(const pm_tensor *t) {
   if (t->space != PM_ARENA && t->space != PM_OUTPUT) return false;
+  if (pm_span_bytes(t) == 0) return true;
   bool done[PM_MAX_RANK] = {false};
   uint64_t reached = 1;
   for (int round = 0; round < t->rank; round++) {
