@@ -89,7 +89,7 @@ static void do_part(const state *s, const pm_part *part) {
   const pm_epilogue *e = &s->conv.epilogue;
   const int64_t k = s->windows.k;
   const int64_t panel = part->group * s->panels + part->column / PM_PANEL;
-  pm_gemm g = {.b_panel = k * PM_PANEL, .columns = part->columns};
+  pm_gemm g = {.b_panel = k * PM_PANEL, .b_row = PM_PANEL, .columns = part->columns};
   g.residual_row = s->conv.r.sw;
   g.bias = s->bias ? s->bias + panel * PM_PANEL : NULL;
   g.low = e->low, g.high = e->high, g.after = e->after;

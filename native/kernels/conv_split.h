@@ -26,9 +26,6 @@ typedef struct {
   int64_t group, column, columns, tile0, tile1;
 } pm_part;
 
-/* Floats between rows of a tile: whole vectors, and not a power of two. */
-static inline int64_t pm_packed_stride(int64_t floats) { return (floats + 15) / 16 * 16 + 16; }
-
 static inline int64_t pm_ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 static inline pm_split pm_split_of(const pm_conv *c, const int64_t *params, bool has_residual,

@@ -17,7 +17,7 @@ PM_INLINE void store_part(float *p, pm_vf v, const bool partial, int64_t left) {
 /* The sum itself. Three rows share a pointer: the address modes of x86 reach them. */
 PM_INLINE void multiply(const int rows, const int vectors, const pm_gemm *g, const float *b,
                         const char **ahead, pm_vf acc[][PM_NV]) {
-  const int64_t stride = g->a_row, step = g->ahead_step, panel = g->b_panel;
+  const int64_t stride = g->a_row, step = g->ahead_step, panel = g->b_panel, b_row = g->b_row;
   const float *a[(PM_MR + 2) / 3];
   const char *next = *ahead;
   PM_UNROLL for (int m = 0; m < rows; m += 3) a[m / 3] = g->a + m * stride;
@@ -32,7 +32,7 @@ PM_INLINE void multiply(const int rows, const int vectors, const pm_gemm *g, con
       PM_UNROLL for (int j = 0; j < vectors; j++) acc[m][j] = pm_vfma(av, bv[j], acc[m][j]);
     }
     PM_UNROLL for (int m = 0; m < rows; m += 3) a[m / 3]++;
-    b += PM_PANEL;
+    b += b_row;
   }
   *ahead = next;
 }
@@ -51,7 +51,7 @@ PM_INLINE void body(const int rows, const int vectors, const bool partial, const
       acc[m][j] = load_part(c + m * g->c_row + j * PM_VL, PART(j));
   } else {
     PM_UNROLL for (int j = 0; j < vectors; j++) {
-      const pm_vf bias = g->bias ? pm_load(g->bias + column + j * PM_VL) : (pm_vf){0};
+      const pm_vf bias = g->bias ? load_part(g->bias + column + j * PM_VL, PART(j)) : (pm_vf){0};
       PM_UNROLL for (int m = 0; m < rows; m++) acc[m][j] = bias;
     }
     if (residual && !g->after) {
@@ -128,4 +128,32 @@ void PM_FOR_ISA(pm_sweep_rows)(const pm_epilogue *epilogue, const float *x, int6
     pm_activate_row(x, y, columns, epilogue->kind, epilogue->alpha, epilogue->beta);
     if (residual) add_row(y, residual + i * residual_row, columns);
   }
+}
+
+typedef float quad __attribute__((vector_size(16)));
+typedef float quad_any __attribute__((vector_size(16), aligned(4), may_alias));
+
+PM_INLINE void transpose_quads(const float *from, int64_t from_row, float factor, float *to,
+                               int64_t to_row) {
+  quad r[4];
+  PM_UNROLL for (int i = 0; i < 4; i++) r[i] = *(const quad_any *)(from + i * from_row) * factor;
+  const quad a = __builtin_shufflevector(r[0], r[1], 0, 4, 1, 5);
+  const quad b = __builtin_shufflevector(r[2], r[3], 0, 4, 1, 5);
+  const quad c = __builtin_shufflevector(r[0], r[1], 2, 6, 3, 7);
+  const quad d = __builtin_shufflevector(r[2], r[3], 2, 6, 3, 7);
+  *(quad_any *)to = __builtin_shufflevector(a, b, 0, 1, 4, 5);
+  *(quad_any *)(to + to_row) = __builtin_shufflevector(a, b, 2, 3, 6, 7);
+  *(quad_any *)(to + 2 * to_row) = __builtin_shufflevector(c, d, 0, 1, 4, 5);
+  *(quad_any *)(to + 3 * to_row) = __builtin_shufflevector(c, d, 2, 3, 6, 7);
+}
+
+void PM_FOR_ISA(pm_transpose)(const float *from, int64_t from_row, int64_t rows, int64_t columns,
+                              float factor, float *to, int64_t to_row) {
+  const int64_t whole_rows = rows / 4 * 4, whole_columns = columns / 4 * 4;
+  for (int64_t j = 0; j < whole_columns; j += 4)
+    for (int64_t i = 0; i < whole_rows; i += 4)
+      transpose_quads(from + i * from_row + j, from_row, factor, to + j * to_row + i, to_row);
+  for (int64_t j = 0; j < columns; j++)
+    for (int64_t i = j < whole_columns ? whole_rows : 0; i < rows; i++)
+      to[j * to_row + i] = from[i * from_row + j] * factor;
 }

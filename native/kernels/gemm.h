@@ -31,11 +31,12 @@ typedef struct {
   int64_t a_row;
   const float *b; /* the first panel; the next ones `b_panel` floats apart */
   int64_t b_panel;
+  int64_t b_row; /* floats from one step of the sum to the next: PM_PANEL in a panel */
   int64_t k;
   float *c; /* rows of `columns` floats, `c_row` apart */
   int64_t c_row, columns;
   int rows;               /* 1 to PM_MR */
-  const float *bias;      /* of the columns, whole panels; NULL for none */
+  const float *bias;      /* of the columns; NULL for none */
   const float *residual;  /* rows `residual_row` apart; NULL for none; may be c */
   int64_t residual_row;
   bool first;             /* C is new, else it is added to */
@@ -48,6 +49,15 @@ typedef struct {
 
 /* Bias is added with the first part of the sum; so is the residual, unless it comes after. */
 void PM_FOR_ISA(pm_gemm_rows)(const pm_gemm *gemm);
+
+/* to[j][i] = from[i][j] * factor for `rows` rows i of `columns` floats. */
+void PM_FOR_ISA(pm_transpose)(const float *from, int64_t from_row, int64_t rows, int64_t columns,
+                              float factor, float *to, int64_t to_row);
+
+static inline int64_t pm_panels(int64_t columns) { return (columns + PM_PANEL - 1) / PM_PANEL; }
+
+/* Floats between rows of a tile: whole vectors, and not a power of two. */
+static inline int64_t pm_packed_stride(int64_t floats) { return pm_panels(floats) * 16 + 16; }
 
 /* What comes after the sum; decoded from an instruction's parameters. */
 typedef struct {

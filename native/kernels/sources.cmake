@@ -5,6 +5,8 @@ set(PELEMAY_FAMILIES
   gemm
   conv
   depthwise
+  matmul
+  matmul_plain
   reduce
   reduce_arg
   scan
