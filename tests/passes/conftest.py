@@ -16,6 +16,7 @@ import pytest
 from pelemay.backends.reference import numpy_table
 from pelemay.graph import ArrayConstant, DType, Graph, TensorType, check
 from pelemay.graph.evaluate import evaluate
+from pelemay.graph.typing import infer
 from pelemay.importers import from_proto
 
 Array = np.ndarray[Any, Any]
@@ -76,7 +77,7 @@ def graph_of() -> Callable[..., Graph]:
             kind = graph.inputs[name]
             assert isinstance(kind, TensorType)
             assert (kind.dtype, kind.shape) == (value.dtype, value.shape), name
-        return replace(graph, inputs=inputs, constants={**graph.constants, **made})
+        return infer(replace(graph, inputs=inputs, constants={**graph.constants, **made}))
 
     return make
 
@@ -95,7 +96,7 @@ def exported() -> Callable[..., Graph]:
             torch.onnx.export(
                 module.eval(), tensors, file, dynamo=False, opset_version=opset, input_names=names
             )
-        return from_proto(file.getvalue()).graph
+        return infer(from_proto(file.getvalue()).graph)
 
     return make
 

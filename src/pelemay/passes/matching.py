@@ -15,6 +15,8 @@ import math
 from collections.abc import Sequence
 
 from pelemay.graph import Constant, DType, Graph, Kind, Node, TensorType
+from pelemay.passes.derived import broadcast, reshaped
+from pelemay.passes.rewrite import Rewriter
 
 
 def tensor(graph: Graph, name: str) -> TensorType | None:
@@ -80,6 +82,18 @@ def is_standard(node: Node | None, *ops: str) -> bool:
     return node is not None and node.op in ops and node.domain == "" and node.version == 0
 
 
+def permutation(node: Node, rank: int) -> tuple[int, ...]:
+    """The permutation of a Transpose of a value of that rank.
+
+    >>> permutation(Node("Transpose", ("x",), ("y",)), 3)
+    (2, 1, 0)
+    """
+    perm = node.attributes.get("perm")
+    if not isinstance(perm, tuple):
+        return tuple(reversed(range(rank)))
+    return tuple(axis for axis in perm if isinstance(axis, int))
+
+
 def with_scalar(graph: Graph, node: Node) -> tuple[str, float] | None:
     """A binary node's value and number, where one operand is a constant number.
 
@@ -99,16 +113,74 @@ def _fits(graph: Graph, number: str, value: str) -> bool:
     return rank == 0 or rank <= (rank_of(graph, value) or 0)
 
 
-def channel_vector(constant: Constant, shape: Sequence[int], axis: int) -> bool:
-    """Whether a constant broadcasts to ``shape`` and differs along no axis but ``axis``.
+def constant_for_axes(
+    constant: Constant, shape: Sequence[int], axes: Sequence[int]
+) -> Constant | None:
+    """A constant that varies along ``axes`` only, with just these axes.
 
+    Parameters
+    ----------
+    constant : Constant
+        Met by a value in a broadcasting operation.
+    shape : sequence of int
+        The value's shape, which is the operation's too.
+    axes : sequence of int
+        In ascending order.
+
+    Returns
+    -------
+    Constant or None
+        Of shape ``[shape[axis] for axis in axes]``; None where the constant does not fit.
+
+    Examples
+    --------
     >>> from pelemay.graph import ArrayConstant
     >>> import numpy as np
-    >>> channel_vector(ArrayConstant.of(np.zeros((4, 1))), (2, 4, 5), 1)
+    >>> constant_for_axes(ArrayConstant.of(np.zeros((4, 1))), (2, 4, 5), (1,)).shape
+    (4,)
+    >>> constant_for_axes(ArrayConstant.of(np.zeros((4, 5))), (2, 4, 5), (1,)) is None
     True
     """
-    rank = len(shape)
-    if len(constant.shape) > rank:
-        return False
-    aligned = (1,) * (rank - len(constant.shape)) + constant.shape
-    return all(size == 1 or (i == axis and size == shape[i]) for i, size in enumerate(aligned))
+    extra = len(shape) - len(constant.shape)
+    if extra < 0:
+        return None
+    aligned = (1,) * extra + constant.shape
+    if any(
+        size != 1 and (axis not in axes or size != shape[axis]) for axis, size in enumerate(aligned)
+    ):
+        return None
+    own = reshaped(constant, [aligned[axis] for axis in axes])
+    return broadcast(own, [shape[axis] for axis in axes])
+
+
+def followed(
+    rewriter: Rewriter, index: int, op: str, shape: Sequence[int], axes: Sequence[int]
+) -> tuple[int, Constant | None]:
+    """The product or sum with a constant that alone reads what a node makes.
+
+    Parameters
+    ----------
+    rewriter : Rewriter
+        Of the graph.
+    index : int
+        The node's.
+    op : str
+        ``"Mul"`` or ``"Add"``.
+    shape, axes
+        The value's shape, and the axes along which the constant may vary.
+
+    Returns
+    -------
+    (int, Constant or None)
+        The index of the product or sum, and the constant with just those axes; the index of the
+        node itself and None where nothing such follows.
+    """
+    graph = rewriter.graph
+    own = graph.nodes[index].outputs[0]
+    user = rewriter.only_user(own)
+    if user is None or rewriter.changed(user) or not is_standard(graph.nodes[user], op):
+        return index, None
+    a, b = graph.nodes[user].inputs
+    constant = graph.constants.get(b if a == own else a)
+    found = None if constant is None else constant_for_axes(constant, shape, axes)
+    return (index, None) if found is None else (user, found)
