@@ -2,6 +2,7 @@
 # and kernels/<family>_check.c, compiled once.
 set(PELEMAY_FAMILIES
   elementwise
+  cast
   gemm
   conv
   depthwise
