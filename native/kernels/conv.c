@@ -24,16 +24,46 @@ static bool reads_in_place(const state *s) {
   return s->split.lines > 1 || pm_image_is_flat(&c->x, c->row0, c->row1);
 }
 
+/* One panel of weights that are not packed, from output channel `first` of a group on. */
+static void pack_panel(const pm_conv *c, const pm_tensor *t, const float *w, int64_t first, float *to) {
+  const int64_t *s = t->strides;
+  const bool mirrored = c->weights == PM_WEIGHTS_MIRRORED;
+  const int64_t taps = c->kernel[0] * c->kernel[1] * c->kernel[2];
+  for (int64_t i = 0; i < taps; i++) {
+    const int64_t tap = mirrored ? taps - 1 - i : i;
+    const int64_t x = tap % c->kernel[2], y = tap / c->kernel[2] % c->kernel[1];
+    const float *from = w + tap / c->kernel[2] / c->kernel[1] * s[3] + y * s[4] + x * s[5];
+    for (int64_t channel = 0; channel < t->dims[2]; channel++)
+      for (int64_t j = 0; j < PM_PANEL; j++) {
+        const bool inside = first + j < t->dims[1];
+        *to++ = inside ? from[(first + j) * s[1] + channel * s[2]] : 0;
+      }
+  }
+}
+
+static void pack_weights(const pm_call *call, const pm_worker *worker, const state *s) {
+  const pm_tensor *t = call->in[1].t;
+  const int64_t size = s->windows.k * PM_PANEL;
+  int64_t begin, end;
+  pm_share(worker, s->conv.groups * s->panels, &begin, &end);
+  for (int64_t i = begin; i < end; i++) {
+    const float *w = (const float *)call->in[1].data + i / s->panels * t->strides[0];
+    pack_panel(&s->conv, t, w, i % s->panels * PM_PANEL, (float *)call->scratch + i * size);
+  }
+  pm_barrier(worker);
+}
+
 static void prepare(const pm_call *call, const pm_worker *worker, state *s) {
   s->conv = pm_conv_of(call);
   const pm_conv *c = &s->conv;
-  s->weights = (const float *)call->in[1].data;
+  const bool packed = c->weights == PM_WEIGHTS_PACKED;
+  s->weights = (const float *)(packed ? call->in[1].data : call->scratch);
   s->bias = (const float *)call->in[2].data;
   s->residual = (const float *)call->in[3].data;
   s->out = (float *)call->out[0].data;
   s->windows = pm_windows_of(c, (const float *)call->in[0].data);
   s->columns = c->y.c / c->groups;
-  s->panels = (s->columns + PM_PANEL - 1) / PM_PANEL;
+  s->panels = pm_panels(s->columns);
   s->split = pm_split_of(c, call->params + CONV_SHARED, s->residual != NULL, s->columns, PM_MR,
                          worker->count);
   s->in_place = reads_in_place(s);
@@ -91,7 +121,7 @@ static void do_part(const state *s, const pm_part *part) {
   const int64_t panel = part->group * s->panels + part->column / PM_PANEL;
   pm_gemm g = {.b_panel = k * PM_PANEL, .b_row = PM_PANEL, .columns = part->columns};
   g.residual_row = s->conv.r.sw;
-  g.bias = s->bias ? s->bias + panel * PM_PANEL : NULL;
+  g.bias = s->bias ? s->bias + part->group * s->columns + part->column : NULL;
   g.low = e->low, g.high = e->high, g.after = e->after;
   for (int64_t k0 = 0; k0 < k; k0 += s->split.depth) {
     g.k = PM_MIN(s->split.depth, k - k0);
@@ -105,6 +135,7 @@ static void do_part(const state *s, const pm_part *part) {
 PM_KERNEL(conv) {
   state s;
   prepare(call, worker, &s);
+  if (s.conv.weights != PM_WEIGHTS_PACKED) pack_weights(call, worker, &s);
   int64_t i;
   pm_part part;
   while ((i = pm_take(worker, 1)) < s.split.parts) {

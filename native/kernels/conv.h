@@ -27,14 +27,21 @@ enum {
   CONV_AFTER,
   CONV_ROW0,         /* rows of the output to make, [row0, row1) */
   CONV_ROW1,
+  CONV_WEIGHTS,      /* a pm_weights */
   CONV_SHARED, /* how many parameters the convolutions share */
 };
+
+/* Weights are panels of 16 output channels, (panels, steps of the sum, 16), each group's last panel
+   filled up with zeros; or as the network has them, (groups, outputs, inputs, d, h, w) with any
+   strides, the window perhaps mirrored: the kernel then packs them first. */
+typedef enum { PM_WEIGHTS_PACKED, PM_WEIGHTS_RAW, PM_WEIGHTS_MIRRORED, PM_WEIGHTS_KINDS } pm_weights;
 
 typedef struct {
   pm_image x, y, r; /* data, output, residual */
   int64_t kernel[3], stride[3], dilation[3], pad[3];
   int64_t groups, row0, row1;
   pm_epilogue epilogue;
+  pm_weights weights;
 } pm_conv;
 
 static inline pm_image pm_image_of(const pm_tensor *t) {
@@ -77,9 +84,16 @@ static inline pm_conv pm_conv_of(const pm_call *call) {
   c.groups = p[CONV_GROUPS];
   c.row0 = p[CONV_ROW0];
   c.row1 = p[CONV_ROW1];
+  c.weights = (pm_weights)p[CONV_WEIGHTS];
   c.epilogue =
       pm_epilogue_of(p[CONV_KIND], p[CONV_ALPHA], p[CONV_BETA], p[CONV_AFTER] != 0);
   return c;
+}
+
+/* Floats of packed weights: whole panels for each group. */
+static inline int64_t pm_packed_weights(const pm_conv *c) {
+  const int64_t taps = c->kernel[0] * c->kernel[1] * c->kernel[2];
+  return c->groups * pm_panels(c->y.c / c->groups) * taps * (c->x.c / c->groups) * PM_PANEL;
 }
 
 /* Of conv_check.c: whether images, window, bias, residual and epilogue fit each other; and the

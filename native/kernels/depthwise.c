@@ -53,7 +53,7 @@ PM_INLINE void window_vector(const int rows, const int columns, const int stride
   const float *w = b->w + c / PM_PANEL * PM_PANEL * (rows * columns) + c % PM_PANEL;
   pm_vf acc[PIXELS];
   PM_UNROLL for (int p = 0; p < pixels; p++)
-    acc[p] = b->bias ? pm_load(b->bias + c) : (pm_vf){0};
+    acc[p] = b->bias ? load_part(b->bias + c, partial, b->last - c) : (pm_vf){0};
   PM_UNROLL for (int r = 0; r < rows; r++) {
     pm_vf x[(PIXELS - 1) * 2 + 5];
     PM_UNROLL for (int i = 0; i < across; i++)
@@ -78,7 +78,8 @@ PM_INLINE void window_block(const int rows, const int columns, const int stride,
 PM_INLINE void any_vector(const bool partial, const block *b, int pixels, int64_t c) {
   const float *w = b->w + c / PM_PANEL * PM_PANEL * b->taps + c % PM_PANEL;
   pm_vf acc[PIXELS];
-  for (int p = 0; p < pixels; p++) acc[p] = b->bias ? pm_load(b->bias + c) : (pm_vf){0};
+  for (int p = 0; p < pixels; p++)
+    acc[p] = b->bias ? load_part(b->bias + c, partial, b->last - c) : (pm_vf){0};
   for (int64_t t = 0; t < b->taps; t++) {
     const pm_vf wv = pm_load(w + t * PM_PANEL);
     for (int p = 0; p < pixels; p++) {
@@ -230,12 +231,33 @@ static void do_line(const state *s, block *b, int64_t line) {
   }
 }
 
+/* Weights that are not packed: the channels of a panel side by side. */
+static void pack_weights(const pm_call *call, const pm_worker *worker, state *s) {
+  const pm_conv *c = &s->conv;
+  const int64_t *stride = call->in[1].t->strides, taps = s->block.taps;
+  const float *w = (const float *)call->in[1].data;
+  float *to = (float *)call->scratch;
+  int64_t begin, end;
+  pm_share(worker, pm_panels(c->x.c) * PM_PANEL, &begin, &end);
+  for (int64_t i = begin; i < end; i++)
+    for (int64_t t = 0; t < taps; t++) {
+      const int64_t tap = c->weights == PM_WEIGHTS_MIRRORED ? taps - 1 - t : t;
+      const int64_t x = tap % c->kernel[2], y = tap / c->kernel[2] % c->kernel[1];
+      const int64_t z = tap / c->kernel[2] / c->kernel[1];
+      const int64_t from = i * stride[0] + z * stride[3] + y * stride[4] + x * stride[5];
+      to[(i / PM_PANEL * taps + t) * PM_PANEL + i % PM_PANEL] = i < c->x.c ? w[from] : 0;
+    }
+  s->block.w = to;
+  pm_barrier(worker);
+}
+
 PM_KERNEL(depthwise) {
   state s;
   prepare(call, &s);
+  if (s.conv.weights != PM_WEIGHTS_PACKED) pack_weights(call, worker, &s);
   const pm_conv *c = &s.conv;
   const int64_t lines = c->y.n * c->y.d * (c->row1 - c->row0);
-  const int64_t panels = (c->x.c + PM_PANEL - 1) / PM_PANEL;
+  const int64_t panels = pm_panels(c->x.c);
   /* Few rows: cut the channels too. */
   int64_t chunks = 1;
   while (lines * chunks < 4 * worker->count && panels / chunks >= 8) chunks *= 2;

@@ -1,0 +1,307 @@
+"""Convolutions: data with channels last, weights in panels.
+
+In: nodes ``pelemay::Conv`` and ``pelemay::ConvTranspose``. Out: one instruction for a convolution;
+one for each phase of a transposed one, which is an ordinary convolution whose outputs lie a stride
+apart.
+
+>>> phase_taps(kernel=3, stride=2, dilation=1, pad=1, phase=0)
+Taps(first=1, step=1, count=1, dilation=1, shift=0)
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pelemay.engine import native
+from pelemay.graph import DType
+from pelemay.program.panels import PANEL, depthwise_panels, mirrored, panels_of, window_panels
+from pelemay.program.schedule import SMALL, Product, split_of
+
+if TYPE_CHECKING:
+    from pelemay.graph import Node
+    from pelemay.program.lowering import Lowering
+    from pelemay.program.operand import Operand
+
+PACKED, RAW, MIRRORED = range(3)
+"""How weights lie, in the order of ``pm_weights``."""
+
+Ints = Sequence[int]
+
+
+@dataclass(frozen=True)
+class Window:
+    """A convolution's geometry, three dimensions each; ``begins`` may be below zero."""
+
+    kernel: tuple[int, ...]
+    strides: tuple[int, ...]
+    dilations: tuple[int, ...]
+    begins: tuple[int, ...]
+
+    @property
+    def taps(self) -> int:
+        """Positions."""
+        return math.prod(self.kernel)
+
+
+@dataclass(frozen=True)
+class Task:
+    """One instruction to emit.
+
+    Parameters
+    ----------
+    x, y : Operand
+        Data and output.
+    bias, residual : Operand or None
+        What is added.
+    window : Window
+        The geometry.
+    group : int
+        Groups of channels.
+    epilogue : tuple
+        Activation, its two parameters, whether the residual comes after it.
+    """
+
+    x: Operand
+    y: Operand
+    bias: Operand | None
+    residual: Operand | None
+    window: Window
+    group: int
+    epilogue: tuple[int | float, ...]
+
+    @property
+    def is_depthwise(self) -> bool:
+        """Whether each channel has a window of its own."""
+        return self.group == self.x.shape[-1] == self.y.shape[-1]
+
+    def params(self, weights: int) -> tuple[int | float, ...]:
+        """The parameters that all kernels of convolutions share."""
+        w, rows = self.window, self.y.shape[-3] if self.y.rank > 3 else 1
+        geometry = (*w.kernel, *w.strides, *w.dilations, *w.begins, self.group)
+        return (*geometry, *self.epilogue, 0, rows, weights)
+
+
+def epilogue_of(l: Lowering, node: Node, alpha: str, beta: str) -> tuple[int | float, ...]:
+    """What comes after the sum, as the kernels take it."""
+    values = node.attributes
+    name = values.get("activation", "")
+    known = native().ACTIVATIONS
+    if name not in known:
+        raise l.unsupported(f"the activation '{name}' is not known to the engine")
+    after = values.get("residual_position", "before") == "after"
+    factors = (float(_number(values.get(alpha, 0.0))), float(_number(values.get(beta, 0.0))))
+    return (known.index(name), *factors, int(after))
+
+
+def _number(value: Any) -> float:
+    return float(value)
+
+
+def optional(l: Lowering, node: Node, index: int) -> Operand | None:
+    """An input that may be left out."""
+    name = node.inputs[index] if len(node.inputs) > index else ""
+    return l.tensor(name) if name else None
+
+
+def _threes(values: Any, rank: int, default: int) -> tuple[int, ...]:
+    given = tuple(values) or (default,) * rank
+    return (default,) * (3 - rank) + tuple(map(int, given))
+
+
+def window_of(node: Node, kernel: Ints) -> Window:
+    """The geometry that a node's attributes and its weights say."""
+    rank, values = len(kernel), node.attributes
+    begins = tuple(values.get("pads", ()))[:rank]  # type: ignore[arg-type]
+    return Window(
+        _threes(kernel, rank, 1),
+        _threes(values.get("strides", ()), rank, 1),
+        _threes(values.get("dilations", ()), rank, 1),
+        _threes(begins, rank, 0),
+    )
+
+
+def _task(l: Lowering, node: Node, window: Window) -> Task:
+    x, y = l.tensor(node.inputs[0]), l.tensor(node.outputs[0])
+    if x.dtype != DType.FLOAT32 or y.dtype != DType.FLOAT32:
+        raise l.unsupported(f"convolutions are of float32, this is of {x.dtype.value}")
+    if not x.shape[-1]:
+        raise l.unsupported("there are no channels")
+    group = int(_number(node.attributes.get("group", 1)))
+    epilogue = epilogue_of(l, node, "alpha", "beta")
+    return Task(x, y, optional(l, node, 2), optional(l, node, 3), window, group, epilogue)
+
+
+def emit(l: Lowering, task: Task, weights: Operand, kind: int) -> None:
+    """Emit the instruction that suits the sizes."""
+    inputs = [task.x, weights, task.bias, task.residual]
+    outputs, group = task.y.shape[-1], task.group
+    steps = task.window.taps * (task.x.shape[-1] // group)
+    cost = task.y.size * steps
+    if task.is_depthwise:
+        l.emit("depthwise", inputs, [task.y], task.params(kind), cost=cost, serial=cost < SMALL)
+        return
+    rows = task.y.size // max(1, outputs)
+    whole = task.residual is not None and bool(task.epilogue[3])
+    product = Product(rows, outputs // group, steps, whole)
+    params = (*task.params(kind), *split_of(product).params)
+    l.emit("conv", inputs, [task.y], params, cost=cost, serial=cost < SMALL)
+
+
+def conv(l: Lowering, node: Node) -> None:
+    """One convolution."""
+    weights = node.inputs[1]
+    shape = l.shape(weights)
+    task = _task(l, node, window_of(node, shape[2:]))
+    if l.constant(weights) is not None:
+        packed = _packed(l, weights, "panels", task, shape[0], lambda w: w)
+        emit(l, task, packed, PACKED)
+        return
+    emit(l, task, _raw(l, weights, task.group), RAW)
+
+
+def _packed(
+    l: Lowering, name: str, key: str, task: Task, outputs: int, form: Callable[[Any], Any]
+) -> Operand:
+    """A constant in panels, after ``form`` made it an ordinary convolution's."""
+    constant, group = l.constant(name), task.group
+    assert constant is not None
+    if task.is_depthwise:
+        sizes = (panels_of(outputs), task.window.taps, PANEL)
+        key = f"{key}-depthwise"
+    else:
+        steps = task.window.taps * (task.x.shape[-1] // group)
+        sizes = (group * panels_of(outputs // group), steps, PANEL)
+
+    def pieces() -> Iterator[Any]:
+        w = form(constant.array())
+        return depthwise_panels(w) if task.is_depthwise else window_panels(w, group)
+
+    return l.packed(name, f"{key}-{group}", sizes, DType.FLOAT32, pieces)
+
+
+def _raw(l: Lowering, name: str, group: int) -> Operand:
+    """Weights (M, C / group, *kernel) of the run as the kernels see them."""
+    w = l.tensor(name)
+    outputs = w.shape[0] // group
+    ones = (1,) * (5 - w.rank)
+    shape = (group, outputs, w.shape[1], *ones, *w.shape[2:])
+    strides = (outputs * w.strides[0], *w.strides[:2], *(0,) * len(ones), *w.strides[2:])
+    return l.view(name, shape=shape, strides=strides)
+
+
+@dataclass(frozen=True)
+class Taps:
+    """The positions of a transposed convolution's window that reach the outputs of one phase.
+
+    Parameters
+    ----------
+    first, step, count : int
+        Positions ``first``, ``first + step``, and so on, of the window.
+    dilation : int
+        Inputs from one to the next.
+    shift : int
+        Input that the first position reaches from output 0 of the phase.
+    """
+
+    first: int
+    step: int
+    count: int
+    dilation: int
+    shift: int
+
+
+def phase_taps(*, kernel: int, stride: int, dilation: int, pad: int, phase: int) -> Taps:
+    """Of one dimension: outputs ``phase``, ``phase + stride``, and so on.
+
+    Output o is the sum over positions k of input (o + pad - k * dilation) / stride, where that
+    is a whole number.
+    """
+    fits = [k for k in range(kernel) if (phase + pad - k * dilation) % stride == 0]
+    if not fits:
+        return Taps(0, 1, 0, 1, 0)
+    step = fits[1] - fits[0] if len(fits) > 1 else 1
+    shift = (phase + pad - fits[0] * dilation) // stride
+    return Taps(fits[0], step, len(fits), step * dilation // stride if len(fits) > 1 else 1, shift)
+
+
+def conv_transpose(l: Lowering, node: Node) -> None:
+    """One convolution for each phase of the output."""
+    weights = node.inputs[1]
+    shape = l.shape(weights)
+    window = window_of(node, shape[2:])
+    task = _task(l, node, window)
+    if len(shape) > 2 and math.prod(window.strides) > 64:
+        raise l.unsupported(f"strides {window.strides} have too many phases")
+    sizes = _threes(task.y.shape[1:-1], task.y.rank - 2, 1)
+    for phase in itertools.product(*map(range, window.strides)):
+        if all(p < size for p, size in zip(phase, sizes, strict=True)):
+            _emit_phase(l, weights, task, phase)
+
+
+def _emit_phase(l: Lowering, weights: str, task: Task, phase: Ints) -> None:
+    window = task.window
+    axes = zip(window.kernel, window.strides, window.dilations, window.begins, phase, strict=True)
+    taps = [phase_taps(kernel=k, stride=s, dilation=d, pad=p, phase=q) for k, s, d, p, q in axes]
+    empty = not all(t.count for t in taps)
+    counts = tuple(1 if empty else t.count for t in taps)
+    dilations = tuple(1 if empty else t.dilation for t in taps)
+    begins = tuple((c - 1) * d - t.shift for c, d, t in zip(counts, dilations, taps, strict=True))
+    part = replace(
+        task,
+        y=_phase_view(l, task.y, window.strides, phase),
+        residual=task.residual and _phase_view(l, task.residual, window.strides, phase),
+        window=Window(counts, (1, 1, 1), dilations, (0, 0, 0) if empty else begins),
+    )
+    outputs = task.y.shape[-1]
+    if l.constant(weights) is None:
+        if empty:
+            raise l.unsupported("a phase has no weights, and the weights are not constant")
+        emit(l, part, _raw_phase(l, weights, taps, task.group), MIRRORED)
+        return
+    rank = len(l.shape(weights)) - 2
+
+    def form(w: Any) -> Any:
+        if empty:
+            return np.zeros((outputs, w.shape[0] // task.group, *(1,) * rank), np.float32)
+        chosen = (slice(t.first, None, t.step) for t in taps[3 - rank :])
+        return mirrored(w[(slice(None), slice(None), *chosen)], task.group)
+
+    key = "phase-" + "-".join(map(str, phase))
+    emit(l, part, _packed(l, weights, key, part, outputs, form), PACKED)
+
+
+def _phase_view(l: Lowering, y: Operand, strides: Ints, phase: Ints) -> Operand:
+    rank = y.rank - 2
+    steps, starts = strides[3 - rank :], phase[3 - rank :]
+    inner = list(zip(y.shape[1:-1], y.strides[1:-1], steps, starts, strict=True))
+    offset = sum(stride * start for _, stride, _, start in inner)
+    shape = (y.shape[0], *(-(-(n - start) // step) for n, _, step, start in inner), y.shape[-1])
+    spaced = (y.strides[0], *(stride * step for _, stride, step, _ in inner), y.strides[-1])
+    return l.view_of(y, offset=4 * offset, shape=shape, strides=spaced)
+
+
+def _raw_phase(l: Lowering, name: str, taps: Sequence[Taps], group: int) -> Operand:
+    """Weights (C, M / group, *kernel) of the run: those of one phase, still to be mirrored."""
+    w = l.tensor(name)
+    rank = w.rank - 2
+    channels = w.shape[0] // group
+    ones = (1,) * (3 - rank)
+    chosen = taps[3 - rank :]
+    spatial = w.strides[2:]
+    offset = sum(t.first * stride for t, stride in zip(chosen, spatial, strict=True))
+    steps = tuple(t.step * stride for t, stride in zip(chosen, spatial, strict=True))
+    shape = (group, w.shape[1], channels, *ones, *(t.count for t in chosen))
+    strides = (channels * w.strides[0], w.strides[1], w.strides[0], *(0,) * len(ones), *steps)
+    return l.view(name, offset=4 * offset, shape=shape, strides=strides)
+
+
+LOWERINGS = {
+    ("pelemay", "Conv"): conv,
+    ("pelemay", "ConvTranspose"): conv_transpose,
+}
