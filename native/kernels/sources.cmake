@@ -3,11 +3,15 @@
 set(PELEMAY_FAMILIES
   elementwise
   cast
+  copy
   gemm
   conv
   depthwise
   matmul
   matmul_plain
+  norm
+  norm_batch
+  norm_lrn
   reduce
   reduce_arg
   scan

@@ -1,0 +1,184 @@
+#include "copy.h"
+
+#include "transpose.h"
+
+enum { TO, FROM, VIEWS };
+
+/* Places of a transposed part: cache lines of the input, and of the output. */
+#define TILE_A 64
+#define TILE_B 256
+
+typedef struct {
+  int64_t dim, steps[VIEWS];
+} axis_of_copy;
+
+/* The axes with more than one element, those first along which the output moves furthest. */
+static int find_axes(const pm_call *call, pm_nest *nest, axis_of_copy *axes) {
+  const pm_tensor *to = call->out[0].t, *from = call->in[0].t;
+  const uint32_t turned = pm_copy_turned(call);
+  int count = 0;
+  for (int i = 0; i < to->rank; i++) {
+    if (to->dims[i] == 1) continue;
+    axis_of_copy axis = {to->dims[i], {pm_step_of(to, i, to->rank), pm_step_of(from, i, to->rank)}};
+    if (turned >> i & 1) {
+      nest->base[FROM] += (axis.dim - 1) * axis.steps[FROM];
+      axis.steps[FROM] = -axis.steps[FROM];
+    }
+    int at = count++;
+    for (; at > 0 && axes[at - 1].steps[TO] < axis.steps[TO]; at--) axes[at] = axes[at - 1];
+    axes[at] = axis;
+  }
+  return count;
+}
+
+/* All axes, merged where they can be; the innermost one is not taken off yet. */
+static void make_nest(const pm_call *call, pm_nest *nest) {
+  pm_nest_start(nest, VIEWS);
+  nest->base[TO] = call->out[0].data;
+  nest->base[FROM] = call->in[0].data;
+  for (int i = 0; i < call->out[0].t->rank; i++)
+    if (call->out[0].t->dims[i] == 0) nest->rows = 0;
+  if (!nest->rows) return;
+  axis_of_copy axes[PM_MAX_RANK];
+  const int count = find_axes(call, nest, axes);
+  for (int i = 0; i < count; i++) pm_nest_axis(nest, axes[i].dim, axes[i].steps);
+}
+
+typedef struct {
+  const pm_nest *nest;
+  int64_t size; /* bytes of an element */
+} task;
+
+/* A row of up to 64 bytes, without a call. */
+static inline void move_short(uint8_t *to, const uint8_t *from, int64_t bytes) {
+  uint8_t room[64];
+  const int64_t half = bytes >= 32 ? 32 : bytes >= 16 ? 16 : bytes >= 8 ? 8 : bytes >= 4 ? 4 : 0;
+  switch (half) {
+    case 32: memcpy(room, from, 32), memcpy(room + 32, from + bytes - 32, 32); break;
+    case 16: memcpy(room, from, 16), memcpy(room + 16, from + bytes - 16, 16); break;
+    case 8: memcpy(room, from, 8), memcpy(room + 8, from + bytes - 8, 8); break;
+    case 4: memcpy(room, from, 4), memcpy(room + 4, from + bytes - 4, 4); break;
+    default:
+      for (int64_t i = 0; i < bytes; i++) room[i] = from[i];
+      for (int64_t i = 0; i < bytes; i++) to[i] = room[i];
+  }
+  switch (half) {
+    case 32: memcpy(to, room, 32), memcpy(to + bytes - 32, room + 32, 32); break;
+    case 16: memcpy(to, room, 16), memcpy(to + bytes - 16, room + 16, 16); break;
+    case 8: memcpy(to, room, 8), memcpy(to + bytes - 8, room + 8, 8); break;
+    case 4: memcpy(to, room, 4), memcpy(to + bytes - 4, room + 4, 4); break;
+    default: break;
+  }
+}
+
+static void row_of_bytes(void *context, uint8_t *const *at, int64_t n) {
+  const task *t = context;
+  const int64_t bytes = n * t->size;
+  if (bytes <= 64)
+    move_short(at[TO], at[FROM], bytes);
+  else
+    memmove(at[TO], at[FROM], (size_t)bytes);
+}
+
+#define FILL(bits) \
+  static void fill_##bits(uint8_t *to, const uint8_t *from, int64_t n) { \
+    uint##bits##_t x; \
+    memcpy(&x, from, sizeof x); \
+    for (int64_t i = 0; i < n; i++) memcpy(to + i * (bits / 8), &x, sizeof x); \
+  }
+
+FILL(8)
+FILL(16)
+FILL(32)
+FILL(64)
+
+static void row_of_one(void *context, uint8_t *const *at, int64_t n) {
+  const task *t = context;
+  switch (t->size) {
+    case 1: fill_8(at[TO], at[FROM], n); break;
+    case 2: fill_16(at[TO], at[FROM], n); break;
+    case 4: fill_32(at[TO], at[FROM], n); break;
+    default: fill_64(at[TO], at[FROM], n); break;
+  }
+}
+
+#define STRIDED(bits) \
+  static void strided_##bits(uint8_t *to, int64_t to_step, const uint8_t *from, int64_t from_step, \
+                             int64_t n) { \
+    for (int64_t i = 0; i < n; i++) { \
+      uint##bits##_t x; \
+      memcpy(&x, from + i * from_step, sizeof x); \
+      memcpy(to + i * to_step, &x, sizeof x); \
+    } \
+  }
+
+STRIDED(8)
+STRIDED(16)
+STRIDED(32)
+STRIDED(64)
+
+static void row_of_steps(void *context, uint8_t *const *at, int64_t n) {
+  const task *t = context;
+  const int64_t *step = t->nest->inner;
+  switch (t->size) {
+    case 1: strided_8(at[TO], step[TO], at[FROM], step[FROM], n); break;
+    case 2: strided_16(at[TO], step[TO], at[FROM], step[FROM], n); break;
+    case 4: strided_32(at[TO], step[TO], at[FROM], step[FROM], n); break;
+    default: strided_64(at[TO], step[TO], at[FROM], step[FROM], n); break;
+  }
+}
+
+static void copy_rows(pm_nest *nest, const pm_worker *worker, int64_t size) {
+  pm_nest_end(nest);
+  task t = {nest, size};
+  const bool dense = nest->inner[TO] == size || nest->size == 1;
+  if (dense && (nest->inner[FROM] == size || nest->size == 1))
+    pm_nest_run(nest, worker, row_of_bytes, &t);
+  else if (dense && nest->inner[FROM] == 0)
+    pm_nest_run(nest, worker, row_of_one, &t);
+  else
+    pm_nest_run(nest, worker, row_of_steps, &t);
+}
+
+/* The axis along which the input is contiguous, where the output is so along the innermost one. */
+static int crossing_axis(const pm_nest *nest, int64_t size) {
+  const int last = nest->rank - 1;
+  if (last < 1 || nest->steps[last][TO] != size || nest->steps[last][FROM] == size) return -1;
+  for (int axis = last - 1; axis >= 0; axis--)
+    if (nest->steps[axis][FROM] == size) return axis;
+  return -1;
+}
+
+/* Transposes tiles of the crossing axis (a) and the innermost one (b) for all places of the others. */
+static void copy_tiles(pm_nest *nest, int crossing, const pm_worker *worker, int64_t size) {
+  const int64_t na = nest->dims[crossing], to_a = nest->steps[crossing][TO];
+  nest->rank--;
+  for (int axis = crossing; axis < nest->rank; axis++) {
+    nest->dims[axis] = nest->dims[axis + 1];
+    memcpy(nest->steps[axis], nest->steps[axis + 1], sizeof nest->steps[axis]);
+  }
+  pm_nest_end(nest);
+  const int64_t nb = nest->size, tiles_a = (na + TILE_A - 1) / TILE_A, tiles_b = (nb + TILE_B - 1) / TILE_B;
+  int64_t begin, end;
+  pm_share(worker, nest->rows * tiles_a * tiles_b, &begin, &end);
+  pm_row row;
+  for (int64_t part = begin; part < end; part++) {
+    const int64_t b = part % tiles_b * TILE_B, a = part / tiles_b % tiles_a * TILE_A;
+    if (part == begin || (a == 0 && b == 0)) pm_nest_seek(nest, part / (tiles_a * tiles_b), &row);
+    const pm_tile tile = {row.at[FROM] + a * size + b * nest->inner[FROM],
+                          row.at[TO] + a * to_a + b * size,
+                          PM_MIN(TILE_A, na - a), PM_MIN(TILE_B, nb - b), nest->inner[FROM], to_a};
+    pm_transpose_tile(&tile, size);
+  }
+}
+
+PM_KERNEL(copy) {
+  const int64_t size = (int64_t)pm_dtype_size(call->out[0].t->dtype);
+  pm_nest nest;
+  make_nest(call, &nest);
+  const int crossing = nest.rows ? crossing_axis(&nest, size) : -1;
+  if (crossing >= 0)
+    copy_tiles(&nest, crossing, worker, size);
+  else
+    copy_rows(&nest, worker, size);
+}
