@@ -115,6 +115,10 @@ class Forest:
             else:
                 stack.extend(self._sources[item])
 
+    def atom_elements(self, atom: Atom) -> int:
+        """Elements of one piece."""
+        return math.prod(self._atom_layout(atom, {}).shape)
+
     def storages(self) -> Iterator[Storage]:
         """Every storage once."""
         for name, storage in self.storage_of.items():

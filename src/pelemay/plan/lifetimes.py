@@ -10,7 +10,7 @@ of bytes held at one step, which no arena can be smaller than.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from itertools import accumulate
 
 from pelemay.plan.assign import Assignment
@@ -42,9 +42,3 @@ def live_bytes(buffers: Iterable[Buffer], steps: int) -> list[int]:
         changes[buffer.first] += aligned(buffer.nbytes)
         changes[buffer.last + 1] -= aligned(buffer.nbytes)
     return list(accumulate(changes[:-1]))
-
-
-def peak_bytes(buffers: Sequence[Buffer]) -> int:
-    """The most bytes held at one step."""
-    steps = max((buffer.last for buffer in buffers), default=0) + 1
-    return max(live_bytes(buffers, steps))

@@ -17,10 +17,10 @@ from dataclasses import replace
 
 from pelemay.graph import Graph
 from pelemay.plan.arena import Block, plan_offsets
-from pelemay.plan.assign import Assignment, assign
+from pelemay.plan.assign import Assignment
+from pelemay.plan.choose import Choice, choose
 from pelemay.plan.facts import Facts
 from pelemay.plan.layout import dense_strides
-from pelemay.plan.lifetimes import buffers_of, peak_bytes
 from pelemay.plan.types import Buffer, Copy, Placement, Plan, Space, aligned
 
 
@@ -38,20 +38,20 @@ def plan_graph(graph: Graph) -> Plan:
         If a value's size is not known before the run.
     """
     facts = Facts.of(graph)
-    assignment = assign(facts, range(len(graph.nodes)))
-    return _finish(facts, assignment)
+    return finish(facts, choose(facts))
 
 
-def _finish(facts: Facts, assignment: Assignment) -> Plan:
-    buffers = _placed(buffers_of(assignment))
-    bound = peak_bytes(buffers) if buffers else 0
+def finish(facts: Facts, choice: Choice) -> Plan:
+    """Give the buffers of a choice their offsets."""
+    assignment = choice.assignment
+    buffers = _placed(choice.buffers)
     return Plan(
         graph=replace(facts.graph, nodes=tuple(facts.graph.nodes[i] for i in assignment.order)),
         placements=_placements(facts, assignment, buffers),
         buffers=buffers,
         arena_bytes=max((aligned(buffer.end) for buffer in buffers), default=0),
-        lower_bound_bytes=bound,
-        order_bound_bytes=0,
+        lower_bound_bytes=choice.peak_bytes,
+        order_bound_bytes=min(choice.order_bound_bytes, choice.peak_bytes),
         copies=_copies(facts, assignment),
     )
 
