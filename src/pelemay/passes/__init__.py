@@ -19,10 +19,17 @@ from collections.abc import Callable, Iterable
 from pelemay.errors import PelemayError
 from pelemay.graph import Graph
 from pelemay.graph import check as check_graph
+from pelemay.graph.typing import infer
+from pelemay.passes.bind import bind, open_sizes
+from pelemay.passes.outputs import separate_outputs
+from pelemay.passes.simplify import simplify
 
 Pass = Callable[[Graph], Graph]
 
-PASSES: tuple[Pass, ...] = ()
+PASSES: tuple[Pass, ...] = (
+    simplify,
+    separate_outputs,
+)
 """All passes, in the order in which they run; one may stand in it more than once."""
 
 log = logging.getLogger(__name__)
@@ -35,7 +42,9 @@ def run_passes(
     passes: Iterable[Pass] = PASSES,
     peak: Callable[[Graph], int] | None = None,
 ) -> Graph:
-    """Run passes one after the other; each one's changes are logged at level DEBUG.
+    """Run passes one after the other, with types inferred in between.
+
+    What each one changes is logged at level DEBUG.
 
     Parameters
     ----------
@@ -52,7 +61,7 @@ def run_passes(
     Returns
     -------
     Graph
-        The last pass's graph.
+        The last pass's graph, with the types of all values that follow from the inputs'.
 
     Raises
     ------
@@ -61,6 +70,7 @@ def run_passes(
     """
     if check:
         check_graph(graph)
+    graph = infer(graph)
     bytes_before = peak(graph) if peak else 0
     for step in passes:
         after = _run(step, graph, check)
@@ -73,7 +83,7 @@ def run_passes(
 
 def _run(step: Pass, graph: Graph, check: bool) -> Graph:
     try:
-        after = step(graph)
+        after = infer(step(graph))
         if check and after is not graph:
             check_graph(after)
     except PelemayError as error:
@@ -108,4 +118,4 @@ def _tell_peak(name: str, after: Graph, before: int, peak: Callable[[Graph], int
     return now
 
 
-__all__ = ["PASSES", "Pass", "run_passes"]
+__all__ = ["PASSES", "Pass", "bind", "open_sizes", "run_passes"]

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib import import_module
+from operator import is_
 
 from pelemay.errors import GraphError, PelemayError
 from pelemay.graph.ir import Graph, Node
@@ -59,7 +60,8 @@ def infer(graph: Graph) -> Graph:
     Returns
     -------
     Graph
-        With ``types`` of every value whose type is known, and those of the outputs.
+        With ``types`` of every value whose type is known, and those of the outputs; the graph
+        itself if it has them already.
 
     Raises
     ------
@@ -101,6 +103,9 @@ class _Scope:
         )
         inputs = {name: self.types[name] for name in graph.inputs}
         outputs = {name: self._type(name) or kind for name, kind in graph.outputs.items()}
+        known = (graph.inputs, graph.outputs, graph.types)
+        if known == (inputs, outputs, types) and all(map(is_, nodes, graph.nodes)):
+            return graph
         return replace(graph, inputs=inputs, outputs=outputs, nodes=nodes, types=types)
 
     def _type(self, name: str) -> ValueType | None:
@@ -130,7 +135,7 @@ class _Scope:
         site = Site(
             node,
             tuple(self._type(name) if name else None for name in node.inputs),
-            tuple(self._value(name) if name else None for name in node.inputs),
+            self._value,
             self._body,
         )
         found = () if rule is None else _applied(rule, site)
@@ -139,7 +144,7 @@ class _Scope:
             if name:
                 kind = found[index] if index < len(found) else None
                 self._note(name, kind, numbers[index] if index < len(numbers) else None)
-        if not site.bodies:
+        if all(node.attributes[name] is body for name, body in site.bodies.items()):
             return node
         return replace(node, attributes={**node.attributes, **site.bodies})
 

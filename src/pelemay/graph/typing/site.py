@@ -38,6 +38,10 @@ def _no_body(graph: Graph, inputs: Types) -> Graph:
     return graph
 
 
+def _no_numbers(name: str) -> Numbers | None:
+    return None
+
+
 @dataclass(frozen=True)
 class Site:
     """One node in its place.
@@ -48,16 +52,16 @@ class Site:
         The node, in the operation table's form.
     types : tuple of ValueType or None
         Of its inputs.
-    values : tuple of array or None
-        The numbers of those inputs that are known; an array of objects holds sizes of which
-        some are only named, or None.
+    numbers_of : callable
+        Gives the numbers of a value, if they are known and few; an array of objects holds sizes
+        of which some are only named, or None.
     infer_body : callable
         Gives a sub-graph with its types filled, from the types of its inputs.
     """
 
     node: Node
     types: Types
-    values: tuple[Numbers | None, ...] = ()
+    numbers_of: Callable[[str], Numbers | None] = _no_numbers
     infer_body: InferBody = _no_body
     bodies: dict[str, Graph] = field(default_factory=dict)
 
@@ -84,9 +88,13 @@ class Site:
         shape = self.shape(index)
         return None if shape is None else len(shape)
 
+    def numbers(self, index: int) -> Numbers | None:
+        """The numbers of an input as far as they are known."""
+        return self.numbers_of(self.node.inputs[index]) if self.has(index) else None
+
     def value(self, index: int) -> Numbers | None:
         """The numbers of an input, if all are known."""
-        found = self.values[index] if index < len(self.values) else None
+        found = self.numbers(index)
         return None if found is None or _is_partial(found, self.dtype(index)) else found
 
     def ints(self, index: int) -> tuple[int, ...] | None:
@@ -95,7 +103,7 @@ class Site:
 
     def dims(self, index: int) -> tuple[Dim, ...] | None:
         """The integers of an input, of which some may be only named, or None."""
-        found = self.values[index] if index < len(self.values) else None
+        found = self.numbers(index)
         if found is None or found.dtype.kind not in "iuO" or self.dtype(index) is DType.STRING:
             return None
         return tuple(found.reshape(-1).tolist())

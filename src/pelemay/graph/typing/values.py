@@ -17,7 +17,7 @@ from pelemay.graph.typing.dims import known, product
 from pelemay.graph.typing.site import Numbers, Site, Types, as_numbers
 from pelemay.graph.values import Constant, TensorType
 
-MOST = 4096
+MOST = 1024
 """Elements of an array whose numbers are followed; shapes, axes and pads have far fewer."""
 
 # These move elements and look at none, so that they also run on arrays with unknown sizes in them.
@@ -42,9 +42,9 @@ def evaluated(site: Site, found: Types) -> tuple[Numbers | None, ...]:
     if node.op in ("Shape", "Size") and not node.domain:
         return _shape(site)
     given = [i for i in range(len(node.inputs)) if site.has(i)]
-    if any(i >= len(site.values) or site.values[i] is None for i in given):
-        return ()
     if not (_few(found) or node.op in _DATA_DEPENDENT):
+        return ()
+    if any(site.numbers(i) is None for i in given):
         return ()
     if any(site.value(i) is None for i in given):
         return _moved(site, row)
@@ -79,7 +79,7 @@ def _moved(site: Site, row: Operation) -> tuple[Numbers | None, ...]:
         return ()
     movable = range(len(node.inputs)) if node.op == "Concat" else (0,)
     inputs = [
-        site.values[i] if i in movable and site.has(i) else site.value(i)
+        site.numbers(i) if i in movable and site.has(i) else site.value(i)
         for i in range(len(node.inputs))
     ]
     if any(x is None for i, x in enumerate(inputs) if site.has(i)):
