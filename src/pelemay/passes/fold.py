@@ -47,6 +47,9 @@ _WEIGHTS = {
 }
 """Operations and those of their inputs which are weights."""
 
+_MOVES = frozenset({"Cast", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze"})
+"""Operations whose result is weights if nothing else reads it, and so is their first input."""
+
 _STEPS = frozenset({"control", "sequence"})
 """Groups of operations that are not folded: there is no bound to what they do."""
 
@@ -114,11 +117,13 @@ def fold(graph: Graph) -> Graph:
 
 
 def _read_as_weights(graph: Graph) -> frozenset[str]:
-    """Values which nothing but the weight inputs of operations read."""
+    """Values which nothing but the weight inputs of operations read, perhaps moved first."""
     weights: set[str] = set()
     others: set[str] = set(graph.outputs)
-    for node in graph.nodes:
+    for node in reversed(graph.nodes):
         places = () if node.domain else _WEIGHTS.get(node.op, ())
+        if node.op in _MOVES and weights.difference(others).issuperset(node.outputs):
+            places = (0,)
         for index, name in enumerate(node.inputs):
             (weights if index in places else others).add(name)
         for inner in node.graphs:

@@ -15,7 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from pelemay.graph import Graph, Node, TensorType
+from pelemay.graph import Graph, Node, TensorType, reads
 from pelemay.graph.operations import find
 
 MAX_ELEMENTS = 1024
@@ -42,7 +42,7 @@ def host_inputs(graph: Graph) -> tuple[str, ...]:
     for node in reversed(graph.nodes):
         needed.update(_read_on_host(node))
         if needed.intersection(node.outputs) and node.op not in _SHAPE_ONLY:
-            needed.update(filter(None, node.inputs))
+            needed.update(reads(node))
     return tuple(name for name in graph.inputs if name in needed and _is_small(graph, name))
 
 
