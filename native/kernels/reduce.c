@@ -57,14 +57,14 @@ static double extreme_of_row(pm_reduce_kind kind, const float *x, int64_t n) {
 
 /* The maximum hides not-a-number, a sum does not. */
 static double max_of_row(const float *x, int64_t n) {
-  const double sum = pm_sum_of_row(PM_TERM_SELF, x, n, 0);
+  const double sum = pm_sum_of_row(PM_TERM_SELF, x, n);
   return sum != sum ? extreme_of_row(PM_REDUCE_MAX, x, n) : (double)pm_max_of_row(x, n);
 }
 
 PM_INLINE double of_row(pm_term term, const float *x, int64_t n) {
   if (term == PM_TERM_MAX) return max_of_row(x, n);
   if (term == PM_TERM_MIN) return extreme_of_row(PM_REDUCE_MIN, x, n);
-  return pm_sum_of_row(term, x, n, 0);
+  return pm_sum_of_row(term, x, n);
 }
 
 PM_INLINE double of_pieces(const pm_reduce *r, pm_term term, const float *x, int64_t first, int64_t last) {
@@ -131,7 +131,7 @@ PM_INLINE pm_vf add_column(pm_term term, pm_vf sum, pm_vf x) {
   switch (term) {
     case PM_TERM_MAX: return pm_vmax(x, sum);
     case PM_TERM_MIN: return pm_vmin(x, sum);
-    default: return pm_add_term(term, sum, x, 0);
+    default: return pm_add_term(term, sum, x);
   }
 }
 

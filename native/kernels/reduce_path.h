@@ -4,7 +4,7 @@
 
 #include "kernel.h"
 
-#define PM_PATH_TENSORS 5
+#define PM_PATH_TENSORS 6
 
 typedef struct {
   int rank, tensors;

@@ -15,7 +15,6 @@ typedef enum {
   PM_TERM_SELF,
   PM_TERM_SIZE,
   PM_TERM_SQUARE,
-  PM_TERM_CENTRED, /* the square of the distance from a point */
   PM_TERM_MAX,
   PM_TERM_MIN,
 } pm_term;
@@ -26,6 +25,16 @@ PM_INLINE pm_vi pm_first_lanes(int64_t n) {
   pm_vi lanes;
   memcpy(&lanes, places, sizeof lanes);
   return lanes < (int32_t)n;
+}
+
+/* Numbers of columns next to each other: `some` of them, or a whole vector where it is 0. */
+PM_INLINE pm_vf pm_load_columns(const float *x, int64_t some) { return some ? pm_load_some(x, some) : pm_load(x); }
+
+PM_INLINE void pm_store_columns(float *y, pm_vf v, int64_t some) {
+  if (some)
+    pm_store_some(y, v, some);
+  else
+    pm_store(y, v);
 }
 
 PM_INLINE float pm_sum_of_lanes(pm_vf v) {
@@ -45,43 +54,69 @@ PM_INLINE float pm_max_of_lanes(pm_vf v) {
   return lanes[0];
 }
 
-PM_INLINE pm_vf pm_term_of(pm_term term, pm_vf x, float point) {
+PM_INLINE pm_vf pm_term_of(pm_term term, pm_vf x) {
   switch (term) {
     case PM_TERM_SIZE: return pm_vabs(x);
     case PM_TERM_SQUARE: return x * x;
-    case PM_TERM_CENTRED: return (x - point) * (x - point);
     default: return x;
   }
 }
 
-PM_INLINE pm_vf pm_add_term(pm_term term, pm_vf sum, pm_vf x, float point) {
+PM_INLINE pm_vf pm_add_term(pm_term term, pm_vf sum, pm_vf x) {
   switch (term) {
     case PM_TERM_SQUARE: return pm_vfma(x, x, sum);
-    case PM_TERM_CENTRED: return pm_vfma(x - point, x - point, sum);
-    default: return sum + pm_term_of(term, x, point);
+    default: return sum + pm_term_of(term, x);
   }
 }
 
-PM_INLINE float pm_sum_of_block(pm_term term, const float *x, int64_t n, float point) {
+PM_INLINE float pm_sum_of_block(pm_term term, const float *x, int64_t n) {
   pm_vf sums[4] = {{0}};
   int64_t i = 0;
   for (; i + 4 * PM_VL <= n; i += 4 * PM_VL)
     PM_UNROLL for (int v = 0; v < 4; v++)
-      sums[v] = pm_add_term(term, sums[v], pm_load(x + i + v * PM_VL), point);
-  for (; i + PM_VL <= n; i += PM_VL) sums[0] = pm_add_term(term, sums[0], pm_load(x + i), point);
+      sums[v] = pm_add_term(term, sums[v], pm_load(x + i + v * PM_VL));
+  for (; i + PM_VL <= n; i += PM_VL) sums[0] = pm_add_term(term, sums[0], pm_load(x + i));
   if (i < n) {
-    const pm_vf last = pm_term_of(term, pm_load_some(x + i, n - i), point);
+    const pm_vf last = pm_term_of(term, pm_load_some(x + i, n - i));
     sums[1] += pm_select(pm_first_lanes(n - i), last, (pm_vf){0});
   }
   return pm_sum_of_lanes((sums[0] + sums[1]) + (sums[2] + sums[3]));
 }
 
 /* The sum of a term over `n` floats. */
-PM_INLINE double pm_sum_of_row(pm_term term, const float *x, int64_t n, float point) {
+PM_INLINE double pm_sum_of_row(pm_term term, const float *x, int64_t n) {
   double sum = 0;
   for (int64_t i = 0; i < n; i += PM_ROW_BLOCK)
-    sum += (double)pm_sum_of_block(term, x + i, n - i < PM_ROW_BLOCK ? n - i : PM_ROW_BLOCK, point);
+    sum += (double)pm_sum_of_block(term, x + i, n - i < PM_ROW_BLOCK ? n - i : PM_ROW_BLOCK);
   return sum;
+}
+
+/* Sums of distances from a point, and of their squares. */
+typedef struct {
+  double first, second;
+} pm_moments;
+
+PM_INLINE void pm_add_moments(pm_moments *m, const float *x, int64_t n, float point) {
+  for (int64_t block = 0; block < n; block += PM_ROW_BLOCK) {
+    const int64_t end = n - block < PM_ROW_BLOCK ? n : block + PM_ROW_BLOCK;
+    pm_vf first[2] = {{0}}, second[2] = {{0}};
+    int64_t i = block;
+    for (; i + 2 * PM_VL <= end; i += 2 * PM_VL)
+      PM_UNROLL for (int v = 0; v < 2; v++) {
+        const pm_vf far = pm_load(x + i + v * PM_VL) - point;
+        first[v] += far;
+        second[v] = pm_vfma(far, far, second[v]);
+      }
+    for (; i < end; i += PM_VL) {
+      const int64_t some = end - i < PM_VL ? end - i : PM_VL;
+      const pm_vf here = some < PM_VL ? pm_load_some(x + i, some) : pm_load(x + i);
+      const pm_vf far = pm_select(pm_first_lanes(some), here - point, (pm_vf){0});
+      first[0] += far;
+      second[0] = pm_vfma(far, far, second[0]);
+    }
+    m->first += (double)pm_sum_of_lanes(first[0] + first[1]);
+    m->second += (double)pm_sum_of_lanes(second[0] + second[1]);
+  }
 }
 
 /* The largest of `n` floats, not-a-number left aside; -inf where there is none. */

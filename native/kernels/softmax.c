@@ -61,39 +61,29 @@ static void soft_row(const float *x, float *y, int64_t n, pm_softmax_kind kind) 
   }
 }
 
-/* Columns next to each other, up to a vector of them; `some` is 0 where it is a whole one. */
-PM_INLINE pm_vf load_columns(const float *x, int64_t some) { return some ? pm_load_some(x, some) : pm_load(x); }
-
-PM_INLINE void store_columns(float *y, pm_vf v, int64_t some) {
-  if (some)
-    pm_store_some(y, v, some);
-  else
-    pm_store(y, v);
-}
-
 PM_INLINE pm_vf log_lanes(pm_vf v) {
   for (int i = 0; i < PM_VL; i++) v[i] = (float)log((double)v[i]);
   return v;
 }
 
 PM_INLINE void soft_columns(const softmax *s, const float *x, float *y, int64_t some) {
-  pm_vf most = load_columns(x, some), total = {0};
-  for (int64_t i = 1; i < s->n; i++) most = pm_vmax(load_columns(x + i * s->x_step, some), most);
+  pm_vf most = pm_load_columns(x, some), total = {0};
+  for (int64_t i = 1; i < s->n; i++) most = pm_vmax(pm_load_columns(x + i * s->x_step, some), most);
   const bool plain = s->kind == PM_SOFTMAX_PLAIN;
   for (int64_t block = 0; block < s->n; block += 64) {
     const int64_t end = PM_MIN(s->n, block + 64);
     pm_vf sum = {0};
     for (int64_t i = block; i < end; i++) {
-      const pm_vf power = pm_vexp(load_columns(x + i * s->x_step, some) - most);
-      if (plain) store_columns(y + i * s->y_step, power, some);
+      const pm_vf power = pm_vexp(pm_load_columns(x + i * s->x_step, some) - most);
+      if (plain) pm_store_columns(y + i * s->y_step, power, some);
       sum += power;
     }
     total += sum;
   }
   const pm_vf factor = plain ? 1.0f / total : log_lanes(total);
   for (int64_t i = 0; i < s->n; i++) {
-    const pm_vf here = load_columns(plain ? y + i * s->y_step : x + i * s->x_step, some);
-    store_columns(y + i * s->y_step, plain ? here * factor : (here - most) - factor, some);
+    const pm_vf here = pm_load_columns(plain ? y + i * s->y_step : x + i * s->x_step, some);
+    pm_store_columns(y + i * s->y_step, plain ? here * factor : (here - most) - factor, some);
   }
 }
 

@@ -122,13 +122,14 @@ class Case:
 def assert_close(
     y: Array, ideal: Array, rtol: float, *, of_largest: bool = False, what: str = ""
 ) -> None:
-    """Floats agree up to ``rtol``, all else to the bit."""
+    """Floats agree up to ``rtol`` (subnormal ones to a few of their steps), all else to the bit."""
     assert y.shape == ideal.shape, what
     if y.dtype.kind != "f":
         np.testing.assert_array_equal(y, ideal, what)
         return
     finite = np.abs(ideal[np.isfinite(ideal)])
     atol = rtol * float(finite.max()) if of_largest and finite.size else 0.0
+    atol = max(atol, 4 * float(np.finfo(y.dtype).smallest_subnormal))
     with np.errstate(over="ignore"):
         ideal = ideal.astype(y.dtype)
     np.testing.assert_allclose(y, ideal, rtol, atol, err_msg=what)

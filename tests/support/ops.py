@@ -93,7 +93,7 @@ def _tensor(
 def run_op(
     opcode: str,
     inputs: Sequence[Array | Held | None],
-    outputs: Sequence[Array | Held | tuple[tuple[int, ...], Any]],
+    outputs: Sequence[Array | Held | tuple[tuple[int, ...], Any] | None],
     params: Sequence[int | float] = (),
     *,
     weights: Sequence[int] = (),
@@ -112,7 +112,8 @@ def run_op(
         Arrays with any strides that are not negative (they are given as they lie), ``Held`` rows,
         or None for an operand that is left out.
     outputs : sequence
-        ``(shape, dtype)``; or an array, whose strides are kept, and whose memory is written into.
+        ``(shape, dtype)``; or an array, whose strides are kept, and whose memory is written into;
+        or None for one that is left out.
     params : sequence
         As ``Lowering.emit`` takes them.
     weights : sequence of int
@@ -125,12 +126,12 @@ def run_op(
     Returns
     -------
     list of ndarray
-        The outputs, with the strides asked for. Gaps between their elements are checked.
+        Those that are not left out, with the strides asked for. Gaps between elements are checked.
     """
     alias = alias or {}
     builder = _Builder()
     made = [_made(o, inputs[alias[i]] if i in alias else None) for i, o in enumerate(outputs)]
-    out_numbers = [builder.end(Space.OUTPUT, operand) for operand in made]
+    out_numbers = [None if o is None else builder.end(Space.OUTPUT, o) for o in made]
     shared = {number: out_numbers[i] for i, number in alias.items()}
     in_numbers = []
     for number, operand in enumerate(inputs):
@@ -150,12 +151,13 @@ def run_op(
     return made_arrays(made)
 
 
-def made_arrays(made: Sequence[Array | Held]) -> list[Array]:
-    """The arrays of operands."""
-    return [operand.array if isinstance(operand, Held) else operand for operand in made]
+def made_arrays(made: Sequence[Array | Held | None]) -> list[Array]:
+    """The arrays of the operands that are not left out."""
+    given = [operand for operand in made if operand is not None]
+    return [operand.array if isinstance(operand, Held) else operand for operand in given]
 
 
-def _made(wanted: Any, aliased: Array | None) -> Array | Held:
+def _made(wanted: Any, aliased: Array | None) -> Array | Held | None:
     if aliased is not None:
         return aliased.copy()
     if isinstance(wanted, tuple):

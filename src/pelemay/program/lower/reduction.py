@@ -9,8 +9,11 @@ reduced, or along which something runs, are a parameter.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Any
+
+from pelemay.graph import DType
+from pelemay.program.program import NATIVE_DTYPES
 
 if TYPE_CHECKING:
     from pelemay.graph import Node
@@ -25,6 +28,10 @@ KINDS = (
 
 SOFTMAX_KINDS = ("plain", "log", "hard")
 """In the order of ``pm_softmax_kind``."""
+
+FLOATS = (DType.FLOAT32, DType.FLOAT64)
+NUMBERS = tuple(set(NATIVE_DTYPES) - {DType.FLOAT16, DType.BFLOAT16})
+"""Types that the kernels of this family have code for; narrow floats are widened by a pass."""
 
 SMALL = 4096
 """Elements below which waking another worker takes longer than the work."""
@@ -52,6 +59,14 @@ def ints_of(l: Lowering, node: Node, index: int) -> tuple[int, ...] | None:
     return tuple(map(int, constant.array().reshape(-1).tolist()))
 
 
+def need_types(l: Lowering, allowed: Collection[DType], *operands: Operand | None) -> None:
+    """Refuse operands of several types, or of one that a kernel has no code for."""
+    types = {operand.dtype for operand in operands if operand is not None}
+    if len(types) > 1 or not types <= set(allowed):
+        names = ", ".join(sorted(dtype.value for dtype in types))
+        raise l.unsupported(f"no kernel for elements of {names}")
+
+
 def with_ones(l: Lowering, name: str, axes: Sequence[int], rank: int) -> Operand:
     """A value with the axes back that were reduced away, of one element each."""
     y = l.tensor(name)
@@ -66,6 +81,7 @@ def emit_reduce(
     l: Lowering, kind: str, x: Operand, y: Operand, axes: Sequence[int], p: float = 0.0
 ) -> None:
     """Reduce ``x`` over some axes to ``y``, which has one element along them."""
+    need_types(l, FLOATS if kind.startswith(("log", "lp")) else NUMBERS, x, y)
     params = (KINDS.index(kind), bits(axes), float(p))
     l.emit("reduce", [x], [y], params, cost=x.size, serial=x.size < SMALL)
 
@@ -87,6 +103,7 @@ def _argmax(*, smallest: bool) -> Callable[[Lowering, Node], None]:
         x = l.tensor(node.inputs[0])
         axis = axis_of(l, _int(node, "axis", 0), x.rank)
         y = with_ones(l, node.outputs[0], [axis], x.rank)
+        need_types(l, NUMBERS, x)
         params = (axis, smallest, _int(node, "select_last_index", 0))
         l.emit("argmax", [x], [y], params, cost=x.size, serial=x.size < SMALL)
 
@@ -96,6 +113,7 @@ def _argmax(*, smallest: bool) -> Callable[[Lowering, Node], None]:
 def _scan(*, product: bool) -> Callable[[Lowering, Node], None]:
     def lower(l: Lowering, node: Node) -> None:
         x, y = l.tensor(node.inputs[0]), l.tensor(node.outputs[0])
+        need_types(l, NUMBERS, x, y)
         given = ints_of(l, node, 1) or (0,)
         axis = axis_of(l, given[0], x.rank)
         params = (axis, product, _int(node, "exclusive", 0), _int(node, "reverse", 0))
@@ -107,6 +125,7 @@ def _scan(*, product: bool) -> Callable[[Lowering, Node], None]:
 def _top_k(l: Lowering, node: Node) -> None:
     x = l.tensor(node.inputs[0])
     outputs = [l.tensor(name) if name else None for name in (*node.outputs, "")[:2]]
+    need_types(l, NUMBERS, x)
     axis = axis_of(l, _int(node, "axis", -1), x.rank)
     params = (axis, _int(node, "largest", 1))
     l.emit("topk", [x], outputs, params, cost=x.size, serial=x.size < SMALL)
@@ -115,6 +134,7 @@ def _top_k(l: Lowering, node: Node) -> None:
 def _softmax(kind: str) -> Callable[[Lowering, Node], None]:
     def lower(l: Lowering, node: Node) -> None:
         x, y = l.tensor(node.inputs[0]), l.tensor(node.outputs[0])
+        need_types(l, FLOATS, x, y)
         axis = axis_of(l, _int(node, "axis", -1), x.rank)
         params = (SOFTMAX_KINDS.index(kind), axis)
         l.emit("softmax", [x], [y], params, cost=8 * x.size, serial=x.size < SMALL // 4)
