@@ -1,6 +1,7 @@
 """The adapter through which ONNX's own backend tests run pelemay.
 
-In: a ``ModelProto``. Out: an ``onnx.backend.base.BackendRep`` that runs it.
+In: a ``ModelProto``. Out: an ``onnx.backend.base.BackendRep`` that runs it, on the reference
+backend, or compiled for the engine.
 
 >>> import numpy as np, onnx.parser
 >>> model = onnx.parser.parse_model('''<ir_version: 8, opset_import: ["" : 17]>
@@ -11,24 +12,31 @@ In: a ``ModelProto``. Out: an ``onnx.backend.base.BackendRep`` that runs it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import onnx
 from onnx.backend.base import Backend, BackendRep
 
+from pelemay.backends.programs import ProgramRunnable
+from pelemay.backends.protocol import Runnable
 from pelemay.backends.reference import GraphRunnable, numpy_table
+from pelemay.backends.specialized import SpecializedRunnable
+from pelemay.compilation import compile_graph
 from pelemay.errors import InputError
 from pelemay.graph import Graph
 from pelemay.importers import from_proto
+from pelemay.passes.host_inputs import host_inputs
+from pelemay.program.describe import refuse_fallbacks
+from pelemay.program.image import image
 
 
 class PelemayBackendRep(BackendRep):
     """A model that is ready to run."""
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, runnable: Runnable) -> None:
         self.graph = graph
-        self._runnable = GraphRunnable(graph, numpy_table())
+        self._runnable = runnable
 
     def run(self, inputs: Sequence[Any], **kwargs: Any) -> tuple[Any, ...]:
         """Run once.
@@ -52,7 +60,7 @@ class PelemayBackendRep(BackendRep):
         if len(inputs) > len(names):
             raise InputError(f"{len(inputs)} values for the inputs {names}")
         feeds = inputs if isinstance(inputs, dict) else dict(zip(names, inputs, strict=False))
-        return tuple(self._runnable.run(feeds).values())
+        return tuple(self._runnable.run(feeds, list(self.graph.outputs)).values())
 
 
 class PelemayBackend(Backend):
@@ -69,12 +77,52 @@ class PelemayBackend(Backend):
         ModelError
             If the model is broken.
         """
-        return PelemayBackendRep(from_proto(model).graph)
+        graph = from_proto(model).graph
+        return PelemayBackendRep(graph, GraphRunnable(graph, numpy_table()))
 
     @classmethod
     def supports_device(cls, device: str) -> bool:
         """Whether ``device`` is the CPU."""
         return device.split(":")[0] == "CPU"
+
+
+class NativeBackend(PelemayBackend):
+    """The same over the engine: compiled in memory, for the shapes of the first run's inputs."""
+
+    @classmethod
+    def prepare(
+        cls,
+        model: onnx.ModelProto,
+        device: str = "CPU",
+        *,
+        allow_fallback: bool = True,
+        **kwargs: Any,
+    ) -> PelemayBackendRep:
+        """Make a model ready to be compiled.
+
+        Parameters
+        ----------
+        model : onnx.ModelProto
+            The model.
+        device : str
+            Only ``"CPU"`` is there.
+        allow_fallback : bool
+            Whether nodes that have no instruction may be left to the reference backend.
+
+        Raises
+        ------
+        ModelError
+            If the model is broken.
+        """
+        graph = from_proto(model).graph
+
+        def compile_for(shapes: Mapping[str, Any], values: Mapping[str, Any]) -> ProgramRunnable:
+            program = compile_graph(graph, shapes, values)
+            if not allow_fallback:
+                refuse_fallbacks(program.metadata)
+            return ProgramRunnable(image(program), threads=2)
+
+        return PelemayBackendRep(graph, SpecializedRunnable(compile_for, host_inputs(graph)))
 
 
 is_compatible = PelemayBackend.is_compatible

@@ -1,6 +1,7 @@
 """The way of data, on one page: what happens between a file and a run.
 
-In: the path of a model and the name of a backend. Out: the model, and something that runs it.
+In: the path of a model and the name of a backend. Out: the model, and something that runs it; or
+the model compiled, in a file.
 
 >>> prepare("no-such-file.onnx")  # doctest: +ELLIPSIS
 Traceback (most recent call last):
@@ -9,46 +10,58 @@ pelemay.errors.ModelError: no-such-file.onnx: ...
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pelemay import backends
-from pelemay.backends.protocol import Backend, Runnable
+from pelemay.backends.protocol import Backend, Runnable, SigningBackend
+from pelemay.signature import Signature
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
+
     from pelemay.importers import Model
+    from pelemay.program import Program
+    from pelemay.program.write import Written
 
 DEFAULT_BACKEND = "reference"
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """A model, and the same model ready to run."""
+    """A model ready to run, and what it takes and gives."""
 
-    model: Model
+    signature: Signature
     backend: Backend
     runnable: Runnable
 
 
 def prepare(
-    path: str | Path, backend: str | Backend = DEFAULT_BACKEND, *, threads: int | None = None
+    path: str | Path,
+    backend: str | Backend = DEFAULT_BACKEND,
+    *,
+    threads: int | None = None,
+    **options: Any,
 ) -> Prepared:
-    """Load a model, check it, and hand it to a backend.
+    """Hand a model to a backend.
 
     Parameters
     ----------
     path : str or Path
-        An ONNX file.
+        An ONNX file, or a compiled program for the backend ``native``.
     backend : str or Backend
         A name of ``pelemay.backends.names()``, or a backend itself.
     threads : int, optional
         Threads to compute with; the backend's default if not given.
+    **options
+        Of the backend's own; those of ``native`` are said there.
 
     Returns
     -------
     Prepared
-        The model and its runnable.
+        Its signature and its runnable.
 
     Raises
     ------
@@ -59,8 +72,110 @@ def prepare(
     BackendUnavailableError
         If the backend's package is not installed.
     """
+    chosen = backends.get(backend) if isinstance(backend, str) else backend
+    if isinstance(chosen, SigningBackend):
+        runnable, signature = chosen.prepare_signed(Path(path), threads=threads, **options)
+        return Prepared(signature, chosen, runnable)
     from pelemay.importers import load
 
-    model = load(path)
-    chosen = backends.get(backend) if isinstance(backend, str) else backend
-    return Prepared(model, chosen, chosen.prepare(Path(path), threads=threads))
+    signature = Signature.of(load(path))
+    return Prepared(signature, chosen, chosen.prepare(Path(path), threads=threads, **options))
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """A program, and the file that it was written to."""
+
+    program: Program
+    file: Written
+
+
+def compile(
+    source: str | Path | Model,
+    output: str | Path,
+    *,
+    shapes: Mapping[str, Sequence[int]] | None = None,
+    values: Mapping[str, Any] | None = None,
+    allow_fallback: bool = True,
+    progress: Callable[[int, int], None] | None = None,
+) -> Compiled:
+    """Compile a model to a ``.plm`` file, which the engine runs without the model.
+
+    Parameters
+    ----------
+    source : str, Path or Model
+        An ONNX file.
+    output : str or Path
+        Written in a stream; whole, or not there at all.
+    shapes : mapping, optional
+        Input name to shape, for inputs whose sizes the model leaves open; sizes that stay open
+        become 1.
+    values : mapping, optional
+        Input name to value, for inputs that decide the sizes of others; the program is right
+        for these values only.
+    allow_fallback : bool
+        Whether nodes that have no instruction may be left to the reference backend.
+    progress : callable, optional
+        Called with the bytes of weights written, and the bytes in all.
+
+    Raises
+    ------
+    ModelError
+        If the file is missing or broken.
+    InputError
+        If an input's size is not known, a shape does not fit, or the file cannot be written.
+    UnsupportedError
+        If something has to fall back and may not; it names the nodes.
+    """
+    from pelemay.importers import load
+    from pelemay.program.describe import refuse_fallbacks
+    from pelemay.program.write import write_program
+
+    model = load(source) if isinstance(source, (str, Path)) else source
+    program = lower(model, shapes, values)
+    if not allow_fallback:
+        refuse_fallbacks(program.metadata)
+    return Compiled(
+        program, write_program(program, output, progress=progress, release=model.release)
+    )
+
+
+def lower(
+    model: Model,
+    shapes: Mapping[str, Sequence[int]] | None = None,
+    values: Mapping[str, Any] | None = None,
+) -> Program:
+    """The program of a model, its weights not yet made; parameters as for :func:`compile`."""
+    from pelemay.compilation import compile_graph
+    from pelemay.program.describe import metadata
+
+    arrays = _arrays(model, values or {})
+    bound = _closed(model, shapes or {}, arrays)
+    facts = metadata(
+        Signature.of(model).to_metadata(),
+        sources=[source.description for source in model.sources],
+        shapes=bound,
+        values=arrays,
+    )
+    return compile_graph(model.graph, bound, arrays, metadata=facts)
+
+
+def _arrays(model: Model, values: Mapping[str, Any]) -> dict[str, npt.NDArray[Any]]:
+    """The values given, as arrays of their inputs' types."""
+    import numpy as np
+
+    types = {value.name: value.dtype.numpy for value in model.inputs if value.dtype is not None}
+    return {name: np.asarray(value, types.get(name)) for name, value in values.items()}
+
+
+def _closed(
+    model: Model, shapes: Mapping[str, Sequence[int]], values: Mapping[str, Any]
+) -> dict[str, tuple[int, ...]]:
+    """The shapes given, and those of other inputs that are open, each open size 1."""
+    from pelemay.passes.bind import open_sizes
+
+    found = {name: tuple(shape) for name, shape in shapes.items()}
+    for name, shape in open_sizes(model.graph).items():
+        if name not in found and name not in values:
+            found[name] = tuple(size if isinstance(size, int) else 1 for size in shape)
+    return found

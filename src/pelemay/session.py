@@ -39,7 +39,7 @@ from pelemay.pipeline import DEFAULT_BACKEND, prepare
 
 if TYPE_CHECKING:
     from pelemay.backends.protocol import Backend
-    from pelemay.importers import Model
+    from pelemay.signature import Signature, Types
 
 _log = logging.getLogger(__name__)
 
@@ -106,6 +106,8 @@ class InferenceSession:
         Which backend runs the model (``pelemay doctor`` lists them).
     threads : int, optional
         Threads to compute with; goes before ``sess_options``.
+    **options
+        Of the backend's own, as :func:`pelemay.pipeline.prepare` takes them.
 
     Raises
     ------
@@ -122,6 +124,7 @@ class InferenceSession:
         *,
         backend: str | Backend = DEFAULT_BACKEND,
         threads: int | None = None,
+        **options: Any,
     ) -> None:
         named = {p if isinstance(p, str) else p[0] for p in providers or ()}
         if unknown := named - {"CPUExecutionProvider"}:
@@ -131,8 +134,9 @@ class InferenceSession:
             path = self._written(path_or_bytes)
         else:
             path = Path(path_or_bytes)
-        self._prepared = prepare(path, backend, threads=threads)
-        self._model = self._prepared.model
+        self._path = path
+        self._prepared = prepare(path, backend, threads=threads, **options)
+        self._signature = self._prepared.signature
 
     def _written(self, model: bytes) -> Path:
         """The bytes as a file that goes with this session: backends take paths."""
@@ -169,7 +173,7 @@ class InferenceSession:
         InputError
             If a name, an element type or a shape does not fit the model.
         """
-        known = [arg.name for arg in self._model.outputs]
+        known = list(self._signature.outputs)
         for name in output_names or ():
             if name not in known:
                 raise InputError(f"there is no output '{name}'", hint=f"outputs are {known}")
@@ -178,8 +182,7 @@ class InferenceSession:
         return list(results.values())
 
     def _checked(self, feeds: Mapping[str, Any]) -> dict[str, Any]:
-        types = {arg.name: arg.type for arg in self._model.inputs}
-        overridable = self._model.graph.constants
+        types, overridable = self._signature.inputs, self._signature.overridable
         for name in feeds:
             if name not in types and name not in overridable:
                 raise InputError(f"there is no input '{name}'", hint=f"inputs are {list(types)}")
@@ -187,35 +190,33 @@ class InferenceSession:
             if name not in feeds and not isinstance(kind, OptionalType):
                 raise InputError(f"input '{name}' is missing", hint=f"inputs are {list(types)}")
         return {
-            name: check_feed(name, value, types.get(name) or self._model.graph.type_of(name))
+            name: check_feed(name, value, types.get(name) or overridable.get(name))
             for name, value in feeds.items()
         }
 
     def get_inputs(self) -> list[NodeArg]:
         """The inputs that :meth:`run` needs."""
-        return [_node_arg(arg.name, arg.type) for arg in self._model.inputs]
+        return _node_args(self._signature.inputs)
 
     def get_outputs(self) -> list[NodeArg]:
         """The outputs that :meth:`run` gives."""
-        return [_node_arg(arg.name, arg.type) for arg in self._model.outputs]
+        return _node_args(self._signature.outputs)
 
     def get_overridable_initializers(self) -> list[NodeArg]:
         """Initializers that the model also lists as inputs, so that a feed may replace them."""
-        listed = {value.name for value in self._model.proto.graph.input}
-        graph = self._model.graph
-        return [_node_arg(n, graph.type_of(n)) for n in graph.constants if n in listed]
+        return _node_args(self._signature.overridable)
 
     def get_modelmeta(self) -> ModelMetadata:
         """What the model says of itself."""
-        proto = self._model.proto
+        about = self._signature.about
         return ModelMetadata(
-            proto.producer_name,
-            proto.graph.name,
-            proto.domain,
-            proto.doc_string,
-            proto.graph.doc_string,
-            proto.model_version,
-            {entry.key: entry.value for entry in proto.metadata_props},
+            about.get("producer_name", ""),
+            self._signature.name,
+            about.get("domain", ""),
+            about.get("doc_string", ""),
+            about.get("graph_doc_string", ""),
+            about.get("model_version", 0),
+            dict(about.get("properties", {})),
         )
 
     def get_providers(self) -> list[str]:
@@ -223,9 +224,9 @@ class InferenceSession:
         return ["CPUExecutionProvider"]
 
     @property
-    def model(self) -> Model:
-        """The model, as :func:`pelemay.load` gives it."""
-        return self._model
+    def signature(self) -> Signature:
+        """Names and types of inputs and outputs, and what the model says of itself."""
+        return self._signature
 
     @property
     def backend(self) -> str:
@@ -257,6 +258,10 @@ def _check_shape(name: str, shape: tuple[int, ...], kind: TensorType) -> None:
     )
     if not fits:
         raise InputError(f"input '{name}' is {kind}, but the array given is {list(shape)}")
+
+
+def _node_args(types: Types) -> list[NodeArg]:
+    return [_node_arg(name, kind) for name, kind in types.items()]
 
 
 def _node_arg(name: str, kind: ValueType | None) -> NodeArg:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+from contextlib import suppress
 from importlib.util import find_spec
 from typing import Any
 
@@ -41,7 +42,10 @@ def why_missing(backend: Any) -> str | None:
 
 
 def import_packages(backend: Any) -> None:
-    """Import the packages that ``backend.requires`` names.
+    """Import the packages that ``backend.requires`` names, and what ``backend.uses`` names.
+
+    ``uses`` are modules that its jobs would import when they first need them, if they are there.
+    A process that measures a job has them before, so that they count as runtime.
 
     Raises
     ------
@@ -59,6 +63,9 @@ def import_packages(backend: Any) -> None:
                 where=f"backend '{backend.name}'",
                 hint=f"Install it again: {_command(backend)}",
             ) from error
+    for name in getattr(backend, "uses", ()):
+        with suppress(ImportError):
+            importlib.import_module(name)
 
 
 def safetensors(framework: str) -> Any:

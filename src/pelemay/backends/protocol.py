@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
     from pelemay.graph.evaluate import Executor
+    from pelemay.signature import Signature
 
 Tensors: TypeAlias = "Mapping[str, npt.NDArray[Any]]"
 Buffers = Sequence[bytes | memoryview]
@@ -77,6 +78,16 @@ class Backend(Protocol):
 
     def serialize(self, parameters: Mapping[str, Any]) -> Buffers:
         """Serialize what :meth:`parameters` gave, to buffers in memory."""
+
+
+@runtime_checkable
+class SigningBackend(Protocol):
+    """A backend that knows a model's signature without the model being loaded here."""
+
+    def prepare_signed(
+        self, path: Path, *, threads: int | None = None, **options: Any
+    ) -> tuple[Runnable, Signature]:
+        """Make a model ready to run, and say what it takes and gives."""
 
 
 class OperationByOperation(Backend, Protocol):

@@ -40,6 +40,7 @@ class XlaBackend:
     name = "xla"
     description = "pelemay's operation table compiled by XLA (JAX), parameters as its arrays"
     requires = ("jax", "jaxlib")
+    uses = ("pelemay.importers.convert", "safetensors.flax", "jax.numpy")
     extra = "xla"
 
     def import_runtime(self) -> None:

@@ -24,6 +24,7 @@ class OpenVinoBackend:
     keeps_names = False
     description = "OpenVINO's CPU plugin; parameters are the constants of the model that it reads"
     requires = ("openvino",)
+    uses = ("safetensors.numpy",)
     extra = "openvino"
 
     def import_runtime(self) -> None:

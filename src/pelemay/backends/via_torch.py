@@ -41,6 +41,7 @@ class TorchBackend:
     name = "torch"
     description = "pelemay's operation table over PyTorch, parameters copied into tensors"
     requires = ("torch",)
+    uses = ("pelemay.importers.convert", "safetensors.torch")
     extra = "torch"
 
     def import_runtime(self) -> None:

@@ -16,13 +16,13 @@ from pelemay.errors import InputError
 from pelemay.graph import Kind, TensorType
 
 if TYPE_CHECKING:
-    from pelemay.importers import Model
+    from pelemay.signature import Signature
 
 Array = npt.NDArray[Any]
 
 
 def gather(
-    model: Model, images: Sequence[str], named: Sequence[str], seed: int | None
+    signature: Signature, images: Sequence[str], named: Sequence[str], seed: int | None
 ) -> dict[str, Array]:
     """All inputs of one run.
 
@@ -31,24 +31,24 @@ def gather(
     InputError
         If a file cannot be read or an input stays without a value.
     """
-    names = [arg.name for arg in model.inputs]
+    names = list(signature.inputs)
     feeds: dict[str, Array] = {}
     for text in named:
         feeds.update(_from_file(text, names, feeds))
-    left = [arg for arg in model.inputs if arg.name not in feeds]
-    for picture, arg in zip(images, left, strict=False):
-        feeds[arg.name] = _from_image(picture, arg.name, arg.type)
+    left = [(name, kind) for name, kind in signature.inputs.items() if name not in feeds]
+    for picture, (name, kind) in zip(images, left, strict=False):
+        feeds[name] = _from_image(picture, name, kind)
     if len(images) > len(left):
         raise InputError(f"{len(images)} pictures for {len(left)} free inputs")
     left = left[len(images) :]
     if left and seed is None:
-        wanted = ", ".join(f"'{arg.name}' ({arg.type})" for arg in left)
+        wanted = ", ".join(f"'{name}' ({kind})" for name, kind in left)
         raise InputError(
             f"nothing was given for {wanted}",
             hint="give a picture, --input [NAME=]FILE.npy, or --random",
         )
     generator = np.random.default_rng(seed)
-    feeds.update({arg.name: random_array(arg.name, arg.type, generator) for arg in left})
+    feeds.update({name: random_array(name, kind, generator) for name, kind in left})
     return feeds
 
 

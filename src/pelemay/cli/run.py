@@ -92,7 +92,7 @@ def _run_once(args: argparse.Namespace, backend: Backend) -> _Ran:
         begin = time.perf_counter()
         session = InferenceSession(path, backend=backend, threads=args.threads)
         prepared = time.perf_counter()
-        values = feeds.gather(session.model, args.images, args.input, args.random)
+        values = feeds.gather(session.signature, args.images, args.input, args.random)
         status.update(f"running {path.name}")
         started = time.perf_counter()
         results = session.run(None, values)

@@ -1,0 +1,118 @@
+"""The ``native`` backend: pelemay's own engine, on programs whose memory was planned.
+
+In: a ``.plm`` file, or an ONNX file, which is compiled first, once, in a process of its own, into
+the cache. Out: something that runs. Weights are mapped, never copied; beside NumPy and the engine
+nothing is loaded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pelemay.backends.programs import ProgramRunnable
+from pelemay.backends.protocol import Buffers, Runnable
+from pelemay.backends.specialized import SpecializedRunnable
+from pelemay.engine import native
+from pelemay.errors import UnsupportedError
+from pelemay.signature import Signature
+
+if TYPE_CHECKING:
+    from pelemay.backends.specialized import Shapes, Values
+
+SUFFIX = ".plm"
+
+
+class NativeBackend:
+    """Runs compiled programs; what has no instruction runs on the reference backend."""
+
+    name = "native"
+    description = "pelemay's own engine: memory planned before the run, weights mapped"
+
+    def import_runtime(self) -> None:
+        """Import NumPy and the engine."""
+        native()
+
+    def prepare(
+        self,
+        path: Path,
+        *,
+        threads: int | None = None,
+        allow_fallback: bool = True,
+        isa: str | None = None,
+    ) -> Runnable:
+        """Open a program; compile it first, if it is an ONNX file that the cache does not have.
+
+        Parameters
+        ----------
+        path : Path
+            A ``.plm`` or an ONNX file.
+        threads : int, optional
+            Threads to compute with; all processors of the machine if not given.
+        allow_fallback : bool
+            Whether nodes that have no instruction may run on the reference backend.
+        isa : str, optional
+            An instruction set; see :class:`pelemay.engine.Engine`.
+
+        Raises
+        ------
+        ModelError
+            If the file is missing or broken.
+        UnsupportedError
+            If something has to fall back and may not; it names the nodes.
+        """
+        found, _ = self.prepare_signed(
+            path, threads=threads, allow_fallback=allow_fallback, isa=isa
+        )
+        return found
+
+    def prepare_signed(
+        self, path: Path, *, threads: int | None = None, **options: Any
+    ) -> tuple[Runnable, Signature]:
+        """As :meth:`prepare`, with what the model takes and gives."""
+        if path.suffix == SUFFIX:
+            program = _opened(path, threads=threads, **options)
+            return program, _signature(program)
+        from pelemay import cache
+
+        def compile_for(shapes: Shapes, values: Values) -> ProgramRunnable:
+            made = cache.compiled(path, shapes=shapes, values=values)
+            return _opened(made, threads=threads, **options)
+
+        first = _opened(cache.compiled(path), threads=threads, **options)
+        signature = _signature(first)
+        if signature.is_static and not signature.overridable:
+            return first, signature
+        return SpecializedRunnable(compile_for, signature.by_value), signature
+
+    def parameters(self, path: Path) -> Mapping[str, Any]:
+        """The parameters of an ONNX file, as read-only arrays that lie in it."""
+        if path.suffix == SUFFIX:
+            raise UnsupportedError("a compiled program keeps no parameters by their ONNX names")
+        from pelemay.importers import load
+
+        return load(path).parameters
+
+    def serialize(self, parameters: Mapping[str, Any]) -> Buffers:
+        """safetensors as a list of buffers; the payloads are views, not copies."""
+        from pelemay.serialization import serialize
+
+        buffers = serialize(parameters)
+        assert buffers is not None
+        return buffers
+
+
+def _signature(program: ProgramRunnable) -> Signature:
+    return Signature.from_metadata(program.metadata)
+
+
+def _opened(
+    path: Path, *, threads: int | None, allow_fallback: bool = True, isa: str | None = None
+) -> ProgramRunnable:
+    program = ProgramRunnable(path, threads=threads, isa=isa)
+    if not allow_fallback:
+        from pelemay.program.describe import refuse_fallbacks
+
+        refuse_fallbacks(program.metadata)
+    return program

@@ -1,0 +1,66 @@
+"""From a graph to a program: the steps of the compiler, in order.
+
+In: a graph, and what is known of its inputs. Out: a :class:`~pelemay.program.Program`.
+
+>>> from pelemay.graph import DType, Graph, Node, TensorType
+>>> x = TensorType(DType.FLOAT32, ("n", 8))
+>>> graph = Graph("g", {"x": x}, {"y": x}, (Node("Relu", ("x",), ("y",)),))
+>>> [step.opcode for step in compile_graph(graph, {"x": (2, 8)}).instructions]
+['unary']
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from pelemay.passes import bind, run_passes
+from pelemay.plan import plan_graph
+from pelemay.program.build import build
+from pelemay.program.tail import split
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from pelemay.graph import Graph
+    from pelemay.program import Program
+
+
+def compile_graph(
+    graph: Graph,
+    shapes: Mapping[str, tuple[int, ...]] | None = None,
+    values: Mapping[str, npt.NDArray[Any]] | None = None,
+    *,
+    metadata: Mapping[str, Any] | None = None,
+    check: bool = False,
+) -> Program:
+    """Compile a graph.
+
+    Parameters
+    ----------
+    graph : Graph
+        A checked graph.
+    shapes : mapping, optional
+        Input name to its shape, for inputs whose own is not static.
+    values : mapping, optional
+        Input name to its value, for inputs that shape the run, as
+        :func:`pelemay.passes.host_inputs.host_inputs` names them. The program has no such input.
+    metadata : mapping, optional
+        What else the program should say of itself.
+    check : bool
+        Check the graph between passes.
+
+    Returns
+    -------
+    Program
+        Nodes without instructions, and what depends on sizes that are not known before the run,
+        are in it as text for the reference backend.
+
+    Raises
+    ------
+    GraphError, UnsupportedError
+        If the graph contradicts itself.
+    """
+    bound = bind(graph, shapes or {}, values or {})
+    trunk, tail = split(run_passes(bound, check=check))
+    return build(plan_graph(trunk), tail, metadata)
