@@ -61,6 +61,15 @@ def test_a_static_graph_is_all_trunk() -> None:
     assert split(graph) == (graph, None)
 
 
+def test_an_output_that_is_an_input_is_nobodys_work() -> None:
+    nodes = (Node("Relu", ("x",), ("y",)), Node("NonZero", ("y",), ("z",)))
+    trunk, tail = split(Graph("g", {"x": F32}, {"x": F32, "y": F32}, nodes[:1]))
+    assert (list(trunk.outputs), tail) == (["y"], None)
+    trunk, tail = split(Graph("g", {"x": F32}, {"x": F32, "z": UNKNOWN}, nodes, types={"y": F32}))
+    assert tail is not None
+    assert (list(trunk.outputs), list(tail.outputs)) == (["y"], ["z"])
+
+
 @pytest.mark.parametrize(
     "kind",
     [

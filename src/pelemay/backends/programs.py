@@ -75,9 +75,9 @@ class ProgramRunnable:
         """
         given = [self._checked(i, feeds) for i in range(len(self.inputs))]
         results = self.engine.run(given)
-        values: dict[str, Any] = dict(zip(self.outputs, results, strict=True))
+        values: dict[str, Any] = {**feeds, **dict(zip(self.outputs, results, strict=True))}
         if self.metadata.get("tail"):
-            values.update(self._host.run_tail({**feeds, **values}))
+            values.update(self._host.run_tail(values))
         wanted = self._model_outputs if outputs is None else outputs
         return {name: values[name] for name in wanted}
 

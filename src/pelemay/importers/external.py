@@ -55,6 +55,11 @@ class ExternalFiles:
             )
         return source, Payload((Segment(RAW_DATA, offset, length, 0, -1),), external=False)
 
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        """The files that were opened, in that order."""
+        return tuple(self._opened.values())
+
     def _open(self, location: str) -> Source:
         if self.folder is None:
             raise ModelError(

@@ -134,6 +134,16 @@ class Model:
         """Bytes of all parameters as stored."""
         return self.parameters.nbytes
 
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        """The model's own bytes, then the files beside it that its tensors lie in."""
+        return self._table.sources
+
+    def release(self) -> None:
+        """Give back the memory of the pages of its files that were read."""
+        for source in self.sources:
+            source.release()
+
     @cached_property
     def graph(self) -> Graph:
         """The graph, checked, with the types of values between as far as they can be inferred.

@@ -53,6 +53,11 @@ class TensorTable:
         self._files = files
         self._rows: dict[int, StoredTensor] = {}
 
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        """The model's own bytes, then the files beside it that tensors were found in."""
+        return (self._source, *self._files.sources)
+
     def constant_of(self, proto: TensorProto) -> Constant:
         """The constant that a tensor of the stripped model stands for.
 

@@ -85,6 +85,17 @@ class Source:
                 found.update(reader.take(start, min(start + HASH_BYTES, self.size)))
         return found.hexdigest()
 
+    @property
+    def description(self) -> dict[str, str | int]:
+        """Its name, size and hash, for those who note what something was made of."""
+        name = self.path.name if self.path is not None else ""
+        return {"name": name, "nbytes": self.size, "sha256": self.sha256}
+
+    def release(self) -> None:
+        """Give back the memory of the pages that were read; they come back when read again."""
+        if isinstance(self.buffer, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+            self.buffer.madvise(mmap.MADV_DONTNEED)
+
     @contextmanager
     def reading(self) -> Iterator[Reader]:
         """A reader that copies small pieces out of the source and maps no page of it.

@@ -18,17 +18,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
 
+from pelemay.cache import home
 from pelemay.errors import DownloadError
 
 
 def folder() -> Path:
     """The cache folder; it need not exist yet."""
-    chosen = os.environ.get("PELEMAY_CACHE")
-    if chosen:
-        return Path(chosen).expanduser()
-    import pooch
-
-    return Path(pooch.os_cache("pelemay"))
+    return home()
 
 
 @contextlib.contextmanager

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from pelemay.errors import UnsupportedError
 from pelemay.graph import Graph, Node, TensorType, reads
-from pelemay.program.host import Constants, host_operand, is_placeable, one_node, text_of
+from pelemay.program.host import Constants, host_operand, one_node, text_of
 from pelemay.program.lower import LOWERINGS
 from pelemay.program.lowering import Lowering
 from pelemay.program.operand import Call, Operand
@@ -25,6 +25,7 @@ from pelemay.program.program import (
     contiguous_strides,
 )
 from pelemay.program.tables import Tables, Weights
+from pelemay.program.tail import why_late
 
 if TYPE_CHECKING:
     from pelemay.plan import Plan
@@ -72,7 +73,7 @@ class _Builder:
         outputs = tuple(self.end(name, i, Space.OUTPUT) for i, name in enumerate(graph.outputs))
         for number, node in enumerate(graph.nodes):
             self.node(number, node)
-        last = text_of(tail, self.constants) if tail is not None else None
+        last = self.tail(tail) if tail is not None else None
         return Program(
             self.plan.arena_bytes,
             self.tables.tensors,
@@ -82,6 +83,7 @@ class _Builder:
             self.weights.blocks(),
             {
                 **metadata,
+                "nodes": len(graph.nodes) + (len(tail.nodes) if tail is not None else 0),
                 "program_inputs": list(graph.inputs),
                 "program_outputs": list(graph.outputs),
                 "host": self.host,
@@ -98,6 +100,11 @@ class _Builder:
             shape, dtype = (*shape, dtype.numpy.itemsize), type(dtype).UINT8
         strides = contiguous_strides(shape)
         return self.tables.number(Operand(Tensor(dtype, shape, strides, space, index, name=name)))
+
+    def tail(self, graph: Graph) -> dict[str, Any]:
+        """The whole tail as text, and why each of its nodes is there."""
+        reasons = [{"node": node.label, "reason": why_late(graph, node)} for node in graph.nodes]
+        return {**text_of(graph, self.constants), "nodes": reasons}
 
     def node(self, number: int, node: Node) -> None:
         """Its instructions; none where it makes no element at all."""
@@ -144,6 +151,3 @@ class _Builder:
                 serial=True,
             )
         return self.lowering.take()
-
-
-__all__ = ["build", "is_placeable"]

@@ -32,7 +32,8 @@ def split(graph: Graph) -> tuple[Graph, Graph | None]:
     Returns
     -------
     trunk : Graph
-        Its outputs are those of the graph that it makes, in order, then what the tail reads.
+        Its outputs are those of the graph that it makes, in order, then what the tail reads. An
+        output that is an input is left out: whoever runs it has the value.
     tail : Graph or None
         Its inputs are inputs of the graph and outputs of the trunk; its outputs are the rest of
         the graph's. None where there is nothing to cut off.
@@ -47,7 +48,8 @@ def split(graph: Graph) -> tuple[Graph, Graph | None]:
         else:
             first.append(node)
     if not last and not late:
-        return graph, None
+        made = {name: kind for name, kind in graph.outputs.items() if name not in graph.inputs}
+        return replace(graph, outputs=made), None
     return _parts(graph, first, last, late)
 
 
@@ -58,6 +60,17 @@ def _is_late(graph: Graph, node: Node, late: set[str]) -> bool:
     return not all(is_placeable(graph.type_of(name)) for name in node.outputs if name)
 
 
+def why_late(graph: Graph, node: Node) -> str:
+    """Why a node of the tail is there."""
+    for name in node.outputs:
+        if name and not is_placeable(kind := graph.type_of(name)):
+            return f"'{name}' is {kind or 'of no known type'}: its bytes are not known before a run"
+    for name in reads(node):
+        if name in graph.producers or not is_placeable(graph.type_of(name)):
+            return f"it reads '{name}', whose bytes are not known before a run"
+    return "it depends on values whose bytes are not known before a run"
+
+
 def _parts(
     graph: Graph, first: list[Node], last: list[Node], late: set[str]
 ) -> tuple[Graph, Graph]:
@@ -65,7 +78,7 @@ def _parts(
     read = dict.fromkeys(name for node in last for name in reads(node))
     read.update((name, None) for name in graph.outputs if name in late & graph.inputs.keys())
     passed = [name for name in read if name in made]
-    early = [name for name in graph.outputs if name not in late]
+    early = [name for name in graph.outputs if name not in late and name not in graph.inputs]
     outputs = dict.fromkeys([*early, *passed])
     trunk = replace(
         graph,

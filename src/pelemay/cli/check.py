@@ -1,0 +1,69 @@
+"""``pelemay check``: whether a .plm file is whole, and whether this engine can run it."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+from typing import Any
+
+from pelemay.cli.compile import describe, progress_bar, show_fallbacks
+from pelemay.cli.output import add_json_flag, console, print_json, size, table
+
+HELP = "Check a .plm file: its hash, the checksum of each block, every instruction."
+EXAMPLES = """\
+  pelemay check model.plm
+  pelemay check model.plm --json"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    parser.add_argument("file", metavar="FILE", help="a .plm file")
+    add_json_flag(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Read all of it; an error says what is damaged."""
+    findings = examine(Path(args.file))
+    if args.json:
+        print_json(findings)
+        return 0
+    rows = [
+        ("file", f"{findings['file']} ({size(findings['file_bytes'])})"),
+        ("format", findings["format"]),
+        ("SHA-256", findings["sha256"]),
+        ("made by", findings["producer"] or "not said"),
+        *describe(findings),
+        ("opened in", f"{findings['open_ms']:.2f} ms"),
+    ]
+    console().print(table("program", "fine", rows=rows))
+    show_fallbacks(findings)
+    return 0
+
+
+def examine(path: Path) -> dict[str, Any]:
+    """Check everything, and say what the file is.
+
+    Raises
+    ------
+    ModelError
+        If it is damaged, of a newer format, or the engine refuses an instruction.
+    """
+    from pelemay.engine import open_program
+    from pelemay.program.describe import summary
+    from pelemay.program.read import read_program, verify
+
+    with progress_bar(path.name) as progress:
+        header = verify(path, progress)
+    started = time.perf_counter()
+    opened = open_program(path)
+    open_ms = (time.perf_counter() - started) * 1000
+    opened.verify()
+    return {
+        "file": str(path),
+        "file_bytes": header.file_bytes,
+        "format": f"{header.major}.{header.minor}",
+        "sha256": header.sha256,
+        "open_ms": open_ms,
+        **summary(read_program(path)),
+    }
