@@ -110,7 +110,7 @@ class _Replay:
                 self._read(name, f"output '{name}'")
 
     def _moved_constants(self) -> list[str]:
-        moving = [node for node in self.graph.nodes if _moves(node)]
+        moving = [node for node in self.graph.nodes if _moves(self.graph, node)]
         names = dict.fromkeys(name for node in moving for name in _moved(node))
         return [name for name in names if name in self.graph.constants]
 
@@ -120,11 +120,11 @@ class _Replay:
             self._read(name, node.label)
         for name in filter(None, node.outputs):
             place = self.plan.placements[name]
-            if place.space in ("input", "constant") and not _moves(node):
+            if place.space in ("input", "constant") and not _moves(self.graph, node):
                 raise PlanError(
                     f"'{name}' would be written into the caller's memory", where=node.label
                 )
-        if _moves(node):
+        if _moves(self.graph, node):
             made = self._moved_tokens(node)
         else:
             self._check_operands(node)
@@ -135,9 +135,8 @@ class _Replay:
             self._read(name, node.label)
 
     def _moved_tokens(self, node: Node) -> list[Tokens]:
-        moved = set(range(len(_moved(node))))
-        inputs = [self._operand(name, i in moved) for i, name in enumerate(node.inputs)]
-        made: list[Tokens] = list(Table(xp).run(node, inputs, dict(node.attributes)))
+        """The outputs of a moving node; what it writes must not lie on what it still reads."""
+        made = self._moved_parts(node)
         for output, tokens in zip(filter(None, node.outputs), made, strict=True):
             changed = np.zeros(self._space(output).shape, dtype=bool)
             self._view(output, changed)[...] = self._view(output) != tokens[..., None]
@@ -149,11 +148,23 @@ class _Replay:
                     raise PlanError(what, where=node.label)
         return made
 
-    def _operand(self, name: str, moved: bool) -> Any:
-        """Tokens of what is moved; numbers of what says how."""
-        if moved:
-            return self.expected[name]
-        return self.graph.constants[name].array() if name else None
+    def _moved_parts(self, node: Node) -> list[Tokens]:
+        moved = [self.expected[name] for name in _moved(node)]
+        shapes = [_shape(self.graph, name) for name in node.outputs if name]
+        axis = node.attributes.get("axis", 0)
+        if node.op == "Concat":
+            return [np.concatenate(moved, axis)]  # type: ignore[arg-type]
+        if node.op == "Expand":
+            return [np.broadcast_to(moved[0], np.broadcast_shapes(moved[0].shape, shapes[0]))]
+        if node.op == "Transpose":
+            return [np.transpose(moved[0], node.attributes.get("perm"))]  # type: ignore[arg-type]
+        if node.op == "Split":
+            ends = np.cumsum([shape[axis] for shape in shapes])[:-1]  # type: ignore[index]
+            return np.split(moved[0], ends, axis)  # type: ignore[arg-type]
+        if node.op == "Slice":
+            numbers = [self.graph.constants[n].array() if n else None for n in node.inputs[1:]]
+            return list(Table(xp).run(node, [moved[0], *numbers], {}))
+        return [moved[0].reshape(shapes[0])]
 
     def _check_operands(self, node: Node) -> None:
         """An output may share bytes with an operand only in the same place, and where allowed."""
@@ -234,7 +245,10 @@ class _Replay:
         )
 
 
-def _moves(node: Node) -> bool:
+def _moves(graph: Graph, node: Node) -> bool:
+    """Whether a node only moves elements, to places that are known."""
+    if node.op == "Slice" and any(n and n not in graph.constants for n in node.inputs[1:]):
+        return False
     return node.op in _MOVING and not node.domain and node.version == 0
 
 

@@ -10,7 +10,7 @@ search where that ends soon, else by a beam search.
 
 from __future__ import annotations
 
-from pelemay.plan.order.beam import beam
+from pelemay.plan.order.beam import beam, on_demand
 from pelemay.plan.order.bound import needs, segments
 from pelemay.plan.order.problem import Problem
 from pelemay.plan.order.search import Effort, Found, Segment, search
@@ -55,13 +55,23 @@ def order_nodes(
 
 def _order_segment(problem: Problem, segment: Segment, efforts: tuple[Effort, Effort]) -> Found:
     """The order as it stands where that is good enough; else one that is searched for."""
-    peak = max(problem.peak(segment.nodes, segment.done, segment.held), segment.least)
-    found = Found(segment.nodes, peak, segment.least)
-    if peak > segment.least:
+    found = _evaluated(problem, segment, segment.nodes)
+    if found.peak > segment.least:
+        found = min(found, _evaluated(problem, segment, on_demand(problem, segment)), key=_peak)
+    if found.peak > segment.least:
         found = search(problem, segment, found, efforts[0])
     if found.peak > found.bound:
         found = beam(problem, segment, found, efforts[1])
     return found
+
+
+def _evaluated(problem: Problem, segment: Segment, order: tuple[int, ...]) -> Found:
+    peak = max(problem.peak(order, segment.done, segment.held), segment.least)
+    return Found(order, peak, segment.least)
+
+
+def _peak(found: Found) -> int:
+    return found.peak
 
 
 __all__ = ["Found", "Problem", "order_nodes"]

@@ -1,15 +1,43 @@
-"""A good order of a segment that is too large to search: the best few of many, level by level.
+"""Good orders of a segment that is too large to search.
 
-In: a problem and a segment. Out: the best order found. Wide beams find better orders; the
-widths are tried from narrow to wide until one reaches the bound.
+In: a problem and a segment. Out: the best order found. A beam keeps the best few of many, level by
+level; wide ones find better orders, so the widths are tried from narrow to wide until one reaches
+the bound.
 """
 
 from __future__ import annotations
 
-from pelemay.plan.order.problem import Problem, members
+from pelemay.plan.order.problem import Problem, bits, members
 from pelemay.plan.order.search import Effort, Found, Moves, Segment, State
 
 WIDTHS = (1, 8, 64)
+
+
+def on_demand(problem: Problem, segment: Segment) -> tuple[int, ...]:
+    """Every node just before the first that reads it, behind what takes more nodes to make.
+
+    >>> on_demand(Problem.of_chain([4, 4]), Segment((0, 1), 0, 0, 0))
+    (0, 1)
+    """
+    inside = bits(segment.nodes)
+    order: list[int] = []
+    seen = 0
+
+    def made_of(node: int) -> int:
+        return problem.earlier[node].bit_count()
+
+    sinks = [node for node in segment.nodes if not problem.after[node] & inside]
+    for sink in sorted(sinks, key=made_of, reverse=True):
+        stack = [sink]
+        while stack:
+            node = stack[-1]
+            missing = list(members(problem.before[node] & inside & ~seen))
+            if missing:
+                stack.append(max(missing, key=made_of))
+                continue
+            seen |= 1 << node
+            order.append(stack.pop())
+    return tuple(order)
 
 
 def beam(problem: Problem, segment: Segment, known: Found, effort: Effort) -> Found:

@@ -9,7 +9,7 @@ while it runs, whatever the order; and the segments that can be put in order eac
 
 from __future__ import annotations
 
-from pelemay.plan.order.problem import Problem, bits, members
+from pelemay.plan.order.problem import Problem, members
 
 
 def needs(problem: Problem) -> list[int]:
@@ -19,9 +19,9 @@ def needs(problem: Problem) -> list[int]:
     earlier, in every order.
     """
     least = [0] * len(problem.before)
-    earlier, later = ancestors(problem), descendants(problem)
+    earlier, later = problem.earlier, problem.later
     for piece in problem.pieces:
-        written = bits(members(piece.writers))
+        written = piece.writers
         used = 0
         for node in members(piece.writers):
             written |= later[node]
@@ -37,38 +37,6 @@ def needs(problem: Problem) -> list[int]:
     return least
 
 
-def ancestors(problem: Problem) -> list[int]:
-    """For each node, the set of all that must run before it."""
-    return _closure(problem.before, sequence(problem))
-
-
-def descendants(problem: Problem) -> list[int]:
-    """For each node, the set of all that must run after it."""
-    return _closure(problem.after, reversed(sequence(problem)))
-
-
-def sequence(problem: Problem) -> list[int]:
-    """Some order in which every node comes after those it reads."""
-    left = [sources.bit_count() for sources in problem.before]
-    ready = [node for node, count in enumerate(left) if not count]
-    for node in ready:
-        for reader in members(problem.after[node]):
-            left[reader] -= 1
-            if not left[reader]:
-                ready.append(reader)
-    return ready
-
-
-def _closure(near: tuple[int, ...], order: object) -> list[int]:
-    found = [0] * len(near)
-    for node in order:  # type: ignore[attr-defined]
-        total = near[node]
-        for other in members(near[node]):
-            total |= found[other]
-        found[node] = total
-    return found
-
-
 def segments(problem: Problem) -> list[list[int]]:
     """Groups of nodes that follow one another in every order.
 
@@ -78,7 +46,7 @@ def segments(problem: Problem) -> list[list[int]]:
     >>> segments(Problem.of_chain([1, 1]))
     [[0], [1]]
     """
-    earlier, later = ancestors(problem), descendants(problem)
+    earlier, later = problem.earlier, problem.later
     count = len(problem.before)
     fixed = [
         node

@@ -104,6 +104,28 @@ class Problem:
         return tuple(found)
 
     @cached_property
+    def earlier(self) -> tuple[int, ...]:
+        """For each node, the set of all that must run before it."""
+        return _closure(self.before, self._sequence)
+
+    @cached_property
+    def later(self) -> tuple[int, ...]:
+        """For each node, the set of all that must run after it."""
+        return _closure(self.after, self._sequence[::-1])
+
+    @cached_property
+    def _sequence(self) -> list[int]:
+        """Some order in which every node comes after those it reads."""
+        left = [sources.bit_count() for sources in self.before]
+        ready = [node for node, count in enumerate(left) if not count]
+        for node in ready:
+            for reader in members(self.after[node]):
+                left[reader] -= 1
+                if not left[reader]:
+                    ready.append(reader)
+        return ready
+
+    @cached_property
     def near(self) -> tuple[int, ...]:
         """For each node, the set of those whose cost changes when it has run."""
         found = list(self.after)
@@ -164,6 +186,16 @@ def members(found: int) -> Iterator[int]:
         low = found & -found
         yield low.bit_length() - 1
         found ^= low
+
+
+def _closure(near: Sequence[int], order: Iterable[int]) -> tuple[int, ...]:
+    found = [0] * len(near)
+    for node in order:
+        total = near[node]
+        for other in members(near[node]):
+            total |= found[other]
+        found[node] = total
+    return tuple(found)
 
 
 def _pieces(facts: Facts, assignment: Assignment) -> tuple[list[Piece], dict[str, int]]:
