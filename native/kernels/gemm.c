@@ -115,18 +115,19 @@ void PM_FOR_ISA(pm_gemm_rows)(const pm_gemm *gemm) {
   KERNELS[gemm->rows - 1][vectors - 1][left % PM_VL != 0](gemm, column, &ahead);
 }
 
-static void add_row(float *y, const float *x, int64_t n) {
+static void add_rows(float *y, const float *a, const float *b, int64_t n) {
   int64_t i = 0;
-  for (; i + PM_VL <= n; i += PM_VL) pm_store(y + i, pm_load(y + i) + pm_load(x + i));
-  for (; i < n; i++) y[i] += x[i];
+  for (; i + PM_VL <= n; i += PM_VL) pm_store(y + i, pm_load(a + i) + pm_load(b + i));
+  for (; i < n; i++) y[i] = a[i] + b[i];
 }
 
-void PM_FOR_ISA(pm_sweep_rows)(const pm_epilogue *epilogue, const float *x, int64_t x_row, float *y,
+void PM_FOR_ISA(pm_sweep_rows)(const pm_epilogue *epilogue, float *x, int64_t x_row, float *y,
                                int64_t y_row, const float *residual, int64_t residual_row,
                                int64_t rows, int64_t columns) {
   for (int64_t i = 0; i < rows; i++, x += x_row, y += y_row) {
-    pm_activate_row(x, y, columns, epilogue->kind, epilogue->alpha, epilogue->beta);
-    if (residual) add_row(y, residual + i * residual_row, columns);
+    float *to = residual ? x : y;
+    pm_activate_row(x, to, columns, epilogue->kind, epilogue->alpha, epilogue->beta);
+    if (residual) add_rows(y, x, residual + i * residual_row, columns);
   }
 }
 

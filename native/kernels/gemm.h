@@ -80,8 +80,9 @@ static inline pm_epilogue pm_epilogue_of(int64_t kind, int64_t alpha, int64_t be
   return e;
 }
 
-/* y = activation(x) for each row, plus the residual if there is one; y may be x. */
-void PM_FOR_ISA(pm_sweep_rows)(const pm_epilogue *epilogue, const float *x, int64_t x_row, float *y,
+/* y = activation(x) for each row; y may be x. With a residual: plus that, which may lie where y
+   does, and x must be elsewhere and is overwritten. */
+void PM_FOR_ISA(pm_sweep_rows)(const pm_epilogue *epilogue, float *x, int64_t x_row, float *y,
                                int64_t y_row, const float *residual, int64_t residual_row,
                                int64_t rows, int64_t columns);
 

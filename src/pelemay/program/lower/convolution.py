@@ -94,7 +94,8 @@ def epilogue_of(l: Lowering, node: Node, alpha: str, beta: str) -> tuple[int | f
     known = native().ACTIVATIONS
     if name not in known:
         raise l.unsupported(f"the activation '{name}' is not known to the engine")
-    after = values.get("residual_position", "before") == "after"
+    has_residual = len(node.inputs) > 3 and bool(node.inputs[3])
+    after = has_residual and values.get("residual_position", "before") == "after"
     factors = (float(_number(values.get(alpha, 0.0))), float(_number(values.get(beta, 0.0))))
     return (known.index(name), *factors, int(after))
 
@@ -159,30 +160,32 @@ def conv(l: Lowering, node: Node) -> None:
     shape = l.shape(weights)
     task = _task(l, node, window_of(node, shape[2:]))
     if l.constant(weights) is not None:
-        packed = _packed(l, weights, "panels", task, shape[0], lambda w: w)
-        emit(l, task, packed, PACKED)
+        emit(l, task, _packed(l, weights, "panels", task), PACKED)
         return
     emit(l, task, _raw(l, weights, task.group), RAW)
 
 
+def _packed_sizes(task: Task) -> tuple[int, int, int]:
+    outputs, group = task.y.shape[-1], task.group
+    if task.is_depthwise:
+        return (panels_of(outputs), task.window.taps, PANEL)
+    steps = task.window.taps * (task.x.shape[-1] // group)
+    return (group * panels_of(outputs // group), steps, PANEL)
+
+
 def _packed(
-    l: Lowering, name: str, key: str, task: Task, outputs: int, form: Callable[[Any], Any]
+    l: Lowering, name: str, key: str, task: Task, form: Callable[[Any], Any] = lambda w: w
 ) -> Operand:
     """A constant in panels, after ``form`` made it an ordinary convolution's."""
     constant, group = l.constant(name), task.group
     assert constant is not None
-    if task.is_depthwise:
-        sizes = (panels_of(outputs), task.window.taps, PANEL)
-        key = f"{key}-depthwise"
-    else:
-        steps = task.window.taps * (task.x.shape[-1] // group)
-        sizes = (group * panels_of(outputs // group), steps, PANEL)
 
     def pieces() -> Iterator[Any]:
         w = form(constant.array())
         return depthwise_panels(w) if task.is_depthwise else window_panels(w, group)
 
-    return l.packed(name, f"{key}-{group}", sizes, DType.FLOAT32, pieces)
+    key = f"{key}-depthwise" if task.is_depthwise else f"{key}-{group}"
+    return l.packed(name, key, _packed_sizes(task), DType.FLOAT32, pieces)
 
 
 def _raw(l: Lowering, name: str, group: int) -> Operand:
@@ -258,22 +261,24 @@ def _emit_phase(l: Lowering, weights: str, task: Task, phase: Ints) -> None:
         residual=task.residual and _phase_view(l, task.residual, window.strides, phase),
         window=Window(counts, (1, 1, 1), dilations, (0, 0, 0) if empty else begins),
     )
-    outputs = task.y.shape[-1]
-    if l.constant(weights) is None:
-        if empty:
-            raise l.unsupported("a phase has no weights, and the weights are not constant")
+    if empty:
+        emit(l, part, l.literal(np.zeros(_packed_sizes(part), np.float32)), PACKED)
+    elif l.constant(weights) is None:
         emit(l, part, _raw_phase(l, weights, taps, task.group), MIRRORED)
-        return
-    rank = len(l.shape(weights)) - 2
+    else:
+        steps = (*window.strides, *window.dilations, *window.begins, *phase)
+        key = "phase-" + ",".join(map(str, steps))
+        emit(l, part, _packed(l, weights, key, part, _phase_of(taps, task.group)), PACKED)
+
+
+def _phase_of(taps: Sequence[Taps], group: int) -> Callable[[Any], Any]:
+    """Takes the weights of one phase, and makes them an ordinary convolution's."""
 
     def form(w: Any) -> Any:
-        if empty:
-            return np.zeros((outputs, w.shape[0] // task.group, *(1,) * rank), np.float32)
-        chosen = (slice(t.first, None, t.step) for t in taps[3 - rank :])
-        return mirrored(w[(slice(None), slice(None), *chosen)], task.group)
+        chosen = (slice(t.first, t.first + t.count * t.step, t.step) for t in taps[5 - w.ndim :])
+        return mirrored(w[(slice(None), slice(None), *chosen)], group)
 
-    key = "phase-" + "-".join(map(str, phase))
-    emit(l, part, _packed(l, weights, key, part, outputs, form), PACKED)
+    return form
 
 
 def _phase_view(l: Lowering, y: Operand, strides: Ints, phase: Ints) -> Operand:
