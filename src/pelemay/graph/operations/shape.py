@@ -167,7 +167,7 @@ def pad(
             x = _pad_constant(xp, x, axis, before, after, value)
         else:
             length = x.shape[axis]
-            positions = [_source(mode, i, length) for i in range(-before, length + after)]
+            positions = [source_of(mode, i, length) for i in range(-before, length + after)]
             x = xp.take(x, xp.asarray(positions, dtype=xp.int64), axis=axis)
     return x
 
@@ -197,7 +197,7 @@ def _zeros(xp: Any, sizes: tuple[int, ...], like: Array) -> Array:
     return xp.zeros(sizes, dtype=like.dtype)
 
 
-def _source(mode: str, position: int, length: int) -> int:
+def source_of(mode: str, position: int, length: int) -> int:
     """Where along an axis of ``length`` the element for a position outside is found."""
     if mode == "edge":
         return min(max(position, 0), length - 1)
