@@ -6,6 +6,7 @@ import importlib.metadata
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from pelemay import backends
@@ -156,3 +157,34 @@ backends.get({name!r})
 assert not set({heavy!r}) & set(sys.modules)
 """
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+IMPORTS_BY_A_JOB = """
+import sys
+from pathlib import Path
+import numpy as np
+from pelemay import backends
+
+backend, path = backends.get(sys.argv[1]), Path(sys.argv[2])
+backend.import_runtime()
+before = set(sys.modules)
+backend.serialize(backend.parameters(path))
+backend.prepare(path).run(dict(np.load(sys.argv[3])))
+print(*sorted(name for name in set(sys.modules) - before if name.startswith(("pelemay", "onnx"))))
+"""
+
+
+@pytest.mark.parametrize("name", ["reference", "naive", "onnx", "xla", "torch"])
+def test_what_a_job_imports_counts_as_runtime(name, small_models, tmp_path):
+    if reason := backends.available()[name]:
+        pytest.skip(reason)
+    prepared = small_models["conv_net"]
+    np.savez(tmp_path / "feeds.npz", **prepared.feeds)
+    done = subprocess.run(
+        [sys.executable, "-c", IMPORTS_BY_A_JOB, name, prepared.path, tmp_path / "feeds.npz"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    assert done.stdout.split() == []

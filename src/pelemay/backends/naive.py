@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from pelemay.backends.protocol import Buffers, Wrap
-from pelemay.backends.reference import GraphRunnable, numpy_table
+from pelemay.backends.reference import GraphRunnable, ReferenceBackend, numpy_table
 from pelemay.errors import ModelError
 from pelemay.graph import ArrayConstant, Constant
 from pelemay.graph.evaluate import Executor
@@ -34,10 +34,7 @@ class NaiveBackend:
 
     def import_runtime(self) -> None:
         """Import NumPy, onnx and the operation table."""
-        from pelemay.graph.operations import table
-
-        numpy_table()
-        table()
+        ReferenceBackend().import_runtime()
 
     def prepare(
         self, path: Path, *, threads: int | None = None, wrap: Wrap | None = None

@@ -61,7 +61,7 @@ class ReferenceBackend:
         """Import NumPy, onnx and the operation table."""
         from pelemay.graph.operations import table
 
-        for module in ("pelemay.importers", "pelemay.serialization"):
+        for module in ("pelemay.importers.convert", "pelemay.serialization"):
             import_module(module)
         numpy_table()
         table()

@@ -23,7 +23,7 @@ from pelemay.errors import ExecutionError, UnsupportedError
 from pelemay.graph import DType, Graph, Node, TensorType
 from pelemay.graph.evaluate import Table, evaluate
 from pelemay.graph.ir import walk
-from pelemay.graph.operations import find
+from pelemay.graph.operations import find, table
 
 _log = logging.getLogger(__name__)
 
@@ -40,7 +40,12 @@ class XlaBackend:
     name = "xla"
     description = "pelemay's operation table compiled by XLA (JAX), parameters as its arrays"
     requires = ("jax", "jaxlib")
-    uses = ("pelemay.importers.convert", "safetensors.flax", "jax.numpy")
+    uses = (
+        "pelemay.importers.convert",
+        "pelemay.backends.kernels_jax",
+        "safetensors.flax",
+        "jaxlib.mlir.dialects.mhlo",
+    )
     extra = "xla"
 
     def import_runtime(self) -> None:
@@ -54,6 +59,7 @@ class XlaBackend:
         import_packages(self)
         import jax
 
+        table()
         jax.devices("cpu")
 
     def prepare(self, path: Path, *, threads: int | None = None) -> XlaRunnable:

@@ -22,14 +22,11 @@ class OnnxBackend:
     name = "onnx"
     description = "the onnx package's usual way: onnx.load, to_array, ReferenceEvaluator"
     requires = ("onnx",)
+    uses = ("onnx.numpy_helper", "onnx.reference.ops", "safetensors.numpy")
 
     def import_runtime(self) -> None:
         """Import onnx and its reference evaluator."""
         import_packages(self)
-        import onnx.numpy_helper
-        import onnx.reference
-
-        assert onnx.numpy_helper
 
     def prepare(self, path: Path, *, threads: int | None = None) -> OnnxRunnable:
         """Load the model into onnx's reference evaluator; NumPy decides about threads.

@@ -22,7 +22,7 @@ from pelemay.backends.reference import numpy_table
 from pelemay.errors import UnsupportedError
 from pelemay.graph import Constant, DType, Graph, Node
 from pelemay.graph.evaluate import Executor, Table, Value, evaluate
-from pelemay.graph.operations import find
+from pelemay.graph.operations import find, table
 
 _log = logging.getLogger(__name__)
 
@@ -41,7 +41,12 @@ class TorchBackend:
     name = "torch"
     description = "pelemay's operation table over PyTorch, parameters copied into tensors"
     requires = ("torch",)
-    uses = ("pelemay.importers.convert", "safetensors.torch")
+    uses = (
+        "pelemay.importers.convert",
+        "pelemay.backends.kernels_torch",
+        "array_api_compat.torch",
+        "safetensors.torch",
+    )
     extra = "torch"
 
     def import_runtime(self) -> None:
@@ -53,6 +58,8 @@ class TorchBackend:
             If it is not installed.
         """
         import_packages(self)
+        numpy_table()
+        table()
 
     def prepare(
         self, path: Path, *, threads: int | None = None, wrap: Wrap | None = None
