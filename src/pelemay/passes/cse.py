@@ -14,6 +14,7 @@ first stands for all, and of small constants with the same elements likewise.
 from __future__ import annotations
 
 from collections.abc import Hashable
+from dataclasses import replace
 from typing import Any
 
 from pelemay.graph import Constant, DType, Graph, Node
@@ -41,9 +42,10 @@ def merge_common(graph: Graph) -> Graph:
         The graph itself if nothing is there twice.
     """
     rewriter = Rewriter(graph)
-    same = _same_constants(graph)
-    for old, new in same.items():
+    merged = _same_constants(graph)
+    for old, new in merged.items():
         rewriter.forward(old, new)
+    same = dict(merged)
     seen: dict[Hashable, Node] = {}
     for index, node in enumerate(graph.nodes):
         key = _key(node, same)
@@ -57,7 +59,11 @@ def merge_common(graph: Graph) -> Graph:
             if old:
                 rewriter.forward(old, new)
                 same[old] = new
-    return rewriter.graph_after()
+    after = rewriter.graph_after()
+    if not merged:
+        return after
+    constants = {name: value for name, value in after.constants.items() if name not in merged}
+    return replace(after, constants=constants)
 
 
 def _same_constants(graph: Graph) -> dict[str, str]:
