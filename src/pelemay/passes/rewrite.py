@@ -184,7 +184,7 @@ class Rewriter:
 
         Constants and types that nothing reads any more stay; dead code removal drops them.
         """
-        if not (self._nodes or self._forward or self._constants):
+        if not (self._nodes or self._forward or self._constants or self._types):
             return self.graph
         names = {old: self._target(old) for old in self._forward}
         nodes = [
