@@ -7,11 +7,14 @@ set(PELEMAY_FAMILIES
   gemm
   conv
   depthwise
+  winograd
   matmul
   matmul_plain
   norm
   norm_batch
   norm_lrn
+  pool
+  pool_unpool
   reduce
   reduce_arg
   scan
