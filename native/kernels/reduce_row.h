@@ -6,6 +6,8 @@
 #ifndef PM_REDUCE_ROW_H
 #define PM_REDUCE_ROW_H
 
+#include <stdbool.h>
+
 #include "vmath.h"
 
 #define PM_ROW_BLOCK (64 * PM_VL)
@@ -35,6 +37,20 @@ PM_INLINE void pm_store_columns(float *y, pm_vf v, int64_t some) {
     pm_store_some(y, v, some);
   else
     pm_store(y, v);
+}
+
+/* Whether one of the lanes is not a number. */
+PM_INLINE bool pm_has_nan(pm_vf v) {
+#if defined(__AVX512F__)
+  return _mm512_cmp_ps_mask((__m512)v, (__m512)v, _CMP_UNORD_Q) != 0;
+#elif defined(__AVX2__)
+  return _mm256_movemask_ps(_mm256_cmp_ps((__m256)v, (__m256)v, _CMP_UNORD_Q)) != 0;
+#else
+  const pm_vi lanes = v != v;
+  int32_t any = 0;
+  PM_UNROLL for (int i = 0; i < PM_VL; i++) any |= lanes[i];
+  return any != 0;
+#endif
 }
 
 PM_INLINE float pm_sum_of_lanes(pm_vf v) {
