@@ -24,6 +24,7 @@ from pelemay.graph import Graph, Node, TensorType
 from pelemay.graph.operations.fused import DOMAIN
 from pelemay.passes.layout import along, elementwise, images, moves, products, windows
 from pelemay.passes.layout.forms import Forms, natural
+from pelemay.passes.layout.wishes import wanted_last
 from pelemay.passes.matching import is_standard
 from pelemay.passes.rewrite import rename, rename_inputs
 
@@ -50,18 +51,23 @@ def lay_out(graph: Graph) -> Graph:
     convolutions and pools have channels last, that no Transpose follows another, and that inputs
     and outputs of the graph are as they were.
     """
-    forms = Forms(graph)
+    forms = Forms(graph, wanted_last(graph))
+    _turn_inputs(forms)
     for index, node in enumerate(graph.nodes):
         forms.index = index
         rule = _rule_for(forms, node)
         if rule is None or not rule(forms, node):
             _stay(forms, node)
     sources = {name: forms.plain(name) for name in graph.outputs}
-    after = replace(
-        forms.rewriter.graph_after(),
-        nodes=tuple(forms.nodes),
-    )
+    after = replace(forms.rewriter.graph_after(), nodes=tuple(forms.nodes))
     return rename(after, {name: source for name, source in sources.items() if name != source})
+
+
+def _turn_inputs(forms: Forms) -> None:
+    """Turn inputs of the graph at once: what is done to them then needs no turning."""
+    for name in forms.graph.inputs:
+        if name in forms.wanted_last and forms.is_static(name) and len(forms.shape(name)) > 2:
+            forms.prefer(name, (0, *range(2, len(forms.shape(name))), 1))
 
 
 def _rule_for(forms: Forms, node: Node) -> Rule | None:

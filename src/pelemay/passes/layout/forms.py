@@ -50,6 +50,8 @@ class Forms:
     ----------
     graph : Graph
         Before the pass; rules speak of its values.
+    wanted_last : frozenset of str
+        Values that readers want with channels last.
     index : int
         Of the node whose turn it is.
     nodes : list of Node
@@ -60,6 +62,7 @@ class Forms:
     """
 
     graph: Graph
+    wanted_last: frozenset[str] = frozenset()
     index: int = 0
     nodes: list[Node] = field(default_factory=list)
     scrambled: dict[int, tuple[Shape, Perm]] = field(default_factory=dict)
@@ -117,6 +120,11 @@ class Forms:
     def hold(self, name: str, source: str, perm: Perm) -> None:
         """Say that the new value ``source`` is a value of the graph before in that order."""
         self._held.setdefault(name, {}).setdefault(perm, source)
+
+    def prefer(self, name: str, perm: Perm) -> None:
+        """Hold a value that was in natural order in another one first."""
+        source = self.read(name, perm)
+        self._held[name] = {perm: source, **self._held[name]}
 
     def read(self, name: str, perm: Perm) -> str:
         """A new value that is ``name`` with its axes in that order; made if it is not there."""

@@ -15,8 +15,6 @@ from pelemay.passes.matching import operand, permutation
 
 Group = tuple[tuple[int, ...], tuple[int, ...]]
 
-WINDOWS = ("Conv", "ConvTranspose", "MaxPool", "AveragePool", "LpPool")
-
 
 def transpose(forms: Forms, node: Node) -> bool:
     """What is held is the result, with another name for each axis."""
@@ -71,7 +69,7 @@ def view(forms: Forms, node: Node) -> bool:
 def _grouped(forms: Forms, names: tuple[str, str], groups: list[Group]) -> Perm:
     """The order nearest to one that is held in which the axes of each group lie side by side.
 
-    Where elements have to be moved for that, they are moved to where the first reader wants them.
+    Where elements have to be moved for that, they are moved to where readers want them.
     """
     x, y = names
     shape = forms.shape(x)
@@ -86,15 +84,11 @@ def _grouped(forms: Forms, names: tuple[str, str], groups: list[Group]) -> Perm:
 
 
 def _wish(forms: Forms, name: str) -> Perm | None:
-    """The order that the first reader of a value asks for, if it asks for one."""
+    """The order in which a value is wanted, if it is known."""
     rank = len(forms.shape(name))
-    users = forms.rewriter.users.get(name, [])
-    if not users:
-        return natural(rank)
-    reader = forms.graph.nodes[users[0]]
-    if reader.op in WINDOWS and reader.inputs[0] == name and rank > 2:
+    if name in forms.wanted_last and rank > 2:
         return (0, *range(2, rank), 1)
-    return None
+    return None if forms.rewriter.users.get(name) else natural(rank)
 
 
 def _regrouped(held: Perm, groups: list[Group]) -> Perm:
