@@ -16,6 +16,18 @@ NUMBERS = {
     "deep": np.asarray([0, 1, 1, 1, 0, 0, 1, 1], np.int64),
     "negative": np.asarray([0, 0, -1, 0, 0, 0, 1, 0], np.int64),
     "four": np.asarray([2, 1, 0, 1], np.int64),
+    "axes": np.asarray([2, -1], np.int64),
+    "one": np.asarray(1, np.float32),
+    "zero": np.asarray(0, np.float32),
+    "least": np.asarray(-np.inf, np.float32),
+}
+KINDS = {"pads": "int64[8]", "deep": "int64[8]", "negative": "int64[8]", "four": "int64[4]"}
+KINDS["axes"] = "int64[2]"
+POOL = "kernel_shape = [3, 3], strides = [2, 2]"
+
+TAKEN = {
+    "convolution": "p = Pad(x, pads) y = Conv(p, w)",
+    "on top of its own": "p = Pad(x, pads, zero) y = Conv <pads = [1, 0, 0, 1]> (p, w)",
     "axes": 'p = Pad(x, four, "", axes) y = Conv(p, w)',
     "average": f"p = Pad(x, pads) y = AveragePool <{POOL}> (p)",
     "average over its padding": (
@@ -39,7 +51,6 @@ LEFT = {
 
 
 def spelt(graph_of: Any, body: str) -> Any:
-    body = body.replace("", "")
     constants = {**NUMBERS, "w": W, "w4": np.concatenate([W, W[:, :1]], axis=1)}
     typed = ", ".join(f"{KINDS.get(name, 'float')} {name}" for name in NUMBERS)
     text = f"""g (float[2,3,8,7] x, {typed}, float[4,3,3,3] w, float[4,4,3,3] w4)
