@@ -47,10 +47,17 @@ static const char *const binary_texts[] = {
 #undef PM_BINARY
 };
 
+static const char *const scatter_texts[] = {
+#define PM_REDUCTION(name, text) text,
+#include "../kernels/scatter.def"
+#undef PM_REDUCTION
+};
+
 static const char *activation_text(unsigned code) { return activation_texts[code]; }
 static const char *class_text(unsigned code) { return class_texts[code]; }
 static const char *unary_text(unsigned code) { return unary_texts[code]; }
 static const char *binary_text(unsigned code) { return binary_texts[code]; }
+static const char *scatter_text(unsigned code) { return scatter_texts[code]; }
 
 #define COUNT(texts) (sizeof(texts) / sizeof((texts)[0]))
 
@@ -133,6 +140,7 @@ static int fill(PyObject *module) {
   if (add_texts(module, "CLASSES", class_text, COUNT(class_texts))) return -1;
   if (add_texts(module, "UNARY", unary_text, COUNT(unary_texts))) return -1;
   if (add_texts(module, "BINARY", binary_text, COUNT(binary_texts))) return -1;
+  if (add_texts(module, "SCATTERS", scatter_text, COUNT(scatter_texts))) return -1;
   if (PyModule_AddIntConstant(module, "FORMAT_MAJOR", PM_FORMAT_MAJOR)) return -1;
   if (PyModule_AddIntConstant(module, "FORMAT_MINOR", PM_FORMAT_MINOR)) return -1;
   return add_isas(module);

@@ -49,35 +49,9 @@ typedef struct {
   int64_t size; /* bytes of an element */
 } task;
 
-/* A row of up to 64 bytes, without a call. */
-static inline void move_short(uint8_t *to, const uint8_t *from, int64_t bytes) {
-  uint8_t room[64];
-  const int64_t half = bytes >= 32 ? 32 : bytes >= 16 ? 16 : bytes >= 8 ? 8 : bytes >= 4 ? 4 : 0;
-  switch (half) {
-    case 32: memcpy(room, from, 32), memcpy(room + 32, from + bytes - 32, 32); break;
-    case 16: memcpy(room, from, 16), memcpy(room + 16, from + bytes - 16, 16); break;
-    case 8: memcpy(room, from, 8), memcpy(room + 8, from + bytes - 8, 8); break;
-    case 4: memcpy(room, from, 4), memcpy(room + 4, from + bytes - 4, 4); break;
-    default:
-      for (int64_t i = 0; i < bytes; i++) room[i] = from[i];
-      for (int64_t i = 0; i < bytes; i++) to[i] = room[i];
-  }
-  switch (half) {
-    case 32: memcpy(to, room, 32), memcpy(to + bytes - 32, room + 32, 32); break;
-    case 16: memcpy(to, room, 16), memcpy(to + bytes - 16, room + 16, 16); break;
-    case 8: memcpy(to, room, 8), memcpy(to + bytes - 8, room + 8, 8); break;
-    case 4: memcpy(to, room, 4), memcpy(to + bytes - 4, room + 4, 4); break;
-    default: break;
-  }
-}
-
 static void row_of_bytes(void *context, uint8_t *const *at, int64_t n) {
   const task *t = context;
-  const int64_t bytes = n * t->size;
-  if (bytes <= 64)
-    move_short(at[TO], at[FROM], bytes);
-  else
-    memmove(at[TO], at[FROM], (size_t)bytes);
+  pm_move_bytes(at[TO], at[FROM], n * t->size);
 }
 
 #define FILL(bits) \
@@ -102,30 +76,10 @@ static void row_of_one(void *context, uint8_t *const *at, int64_t n) {
   }
 }
 
-#define STRIDED(bits) \
-  static void strided_##bits(uint8_t *to, int64_t to_step, const uint8_t *from, int64_t from_step, \
-                             int64_t n) { \
-    for (int64_t i = 0; i < n; i++) { \
-      uint##bits##_t x; \
-      memcpy(&x, from + i * from_step, sizeof x); \
-      memcpy(to + i * to_step, &x, sizeof x); \
-    } \
-  }
-
-STRIDED(8)
-STRIDED(16)
-STRIDED(32)
-STRIDED(64)
-
 static void row_of_steps(void *context, uint8_t *const *at, int64_t n) {
   const task *t = context;
   const int64_t *step = t->nest->inner;
-  switch (t->size) {
-    case 1: strided_8(at[TO], step[TO], at[FROM], step[FROM], n); break;
-    case 2: strided_16(at[TO], step[TO], at[FROM], step[FROM], n); break;
-    case 4: strided_32(at[TO], step[TO], at[FROM], step[FROM], n); break;
-    default: strided_64(at[TO], step[TO], at[FROM], step[FROM], n); break;
-  }
+  pm_move_steps(at[TO], step[TO], at[FROM], step[FROM], t->size, n);
 }
 
 static void copy_rows(pm_nest *nest, const pm_worker *worker, int64_t size) {

@@ -4,12 +4,15 @@ set(PELEMAY_FAMILIES
   elementwise
   cast
   copy
+  index
+  arrange
   gemm
   conv
   depthwise
   winograd
   matmul
   matmul_plain
+  attention
   norm
   norm_batch
   norm_lrn

@@ -78,7 +78,7 @@ static bool is_possible(const pm_tensor *t) {
   if (t->ring && t->rank < 3) return false;
   uint64_t elements = 1;
   for (int i = 0; i < t->rank; i++) {
-    if (t->strides[i] < 0) return false;
+    if (t->strides[i] < 0 || (uint64_t)t->strides[i] > MAX_SPAN) return false;
     if (t->dims[i] && elements > MAX_SPAN / t->dims[i]) return false;
     elements *= t->dims[i];
   }

@@ -9,6 +9,7 @@ ACTIVATIONS: tuple[str, ...]
 CLASSES: tuple[str, ...]
 UNARY: tuple[str, ...]
 BINARY: tuple[str, ...]
+SCATTERS: tuple[str, ...]
 ISAS: tuple[str, ...]
 FORMAT_MAJOR: int
 FORMAT_MINOR: int
