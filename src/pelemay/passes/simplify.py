@@ -23,11 +23,20 @@ from pelemay.passes.dead import remove_dead
 from pelemay.passes.fold import fold
 from pelemay.passes.identities import remove_identities
 from pelemay.passes.inline import inline_branches
+from pelemay.passes.sequences import unpack_sequences
 
 ROUNDS = 16
 """More rounds than any graph needs: each one undoes another layer of nesting."""
 
-STEPS = (fold, inline_branches, remove_identities, canonical, merge_common, remove_dead)
+STEPS = (
+    fold,
+    inline_branches,
+    unpack_sequences,
+    remove_identities,
+    canonical,
+    merge_common,
+    remove_dead,
+)
 
 
 def simplify(graph: Graph) -> Graph:
