@@ -72,6 +72,8 @@ def same(found: Any, expected: Any, rtol: float) -> bool:
     found, expected = np.asarray(found), np.asarray(expected)
     if found.dtype != expected.dtype or found.shape != expected.shape:
         return False
+    if expected.dtype.name == "bfloat16":
+        found, expected = found.astype(np.float32), expected.astype(np.float32)
     if expected.dtype.kind != "f" or not rtol:
         return found.tobytes() == expected.tobytes() or bool((found == expected).all())
     finite = np.abs(expected[np.isfinite(expected)].astype(np.float64))
@@ -81,7 +83,8 @@ def same(found: Any, expected: Any, rtol: float) -> bool:
 
 def tolerance(value: Any) -> float:
     """Half precision is computed in another order, and rounded more often."""
-    return 4e-3 if getattr(value, "dtype", None) == np.float16 else 1e-5
+    name = getattr(getattr(value, "dtype", None), "name", "")
+    return {"float16": 4e-3, "bfloat16": 3e-2}.get(name, 1e-5)
 
 
 @pytest.mark.slow

@@ -20,13 +20,39 @@ from pelemay.errors import PelemayError
 from pelemay.graph import Graph
 from pelemay.graph import check as check_graph
 from pelemay.graph.typing import infer
+from pelemay.passes.batch_normalization import expand_batch_normalization
 from pelemay.passes.bind import bind, open_sizes
+from pelemay.passes.fold_scales import fold_scales
+from pelemay.passes.fuse_activation import fuse_activations
+from pelemay.passes.fuse_attention import fuse_attention
+from pelemay.passes.fuse_epilogue import fuse_epilogues
+from pelemay.passes.fuse_group_norm import fuse_group_norms
+from pelemay.passes.fuse_norm import fuse_norms
+from pelemay.passes.gemm import lower_products
+from pelemay.passes.layout import lay_out
 from pelemay.passes.outputs import separate_outputs
+from pelemay.passes.pad import fuse_pads
 from pelemay.passes.simplify import simplify
+from pelemay.passes.widen_half import widen_half
 
 Pass = Callable[[Graph], Graph]
 
 PASSES: tuple[Pass, ...] = (
+    simplify,
+    widen_half,
+    simplify,
+    expand_batch_normalization,
+    fuse_activations,
+    fuse_norms,
+    fuse_group_norms,
+    fuse_attention,
+    lower_products,
+    simplify,
+    lay_out,
+    simplify,
+    fuse_pads,
+    fold_scales,
+    fuse_epilogues,
     simplify,
     separate_outputs,
 )
