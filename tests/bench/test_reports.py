@@ -82,7 +82,9 @@ def test_findings_are_of_the_new_figures(suite: Suite) -> None:
 
 def test_agreement_says_how_far(suite: Suite) -> None:
     one = Check("net", "naive", "outputs", "ok")
-    assert "no answers were compared" in agreement(replace(suite, checks=(one,)))
+    assert "No two backends" in agreement(replace(suite, checks=(one,)))
+    other = replace(one, backend="onnx", part="parameters", is_compared=False)
+    assert "No two backends" in agreement(replace(suite, checks=(other,)))
     two = (one, replace(one, backend="onnx", message="compared with naive", deviation=0.0))
     assert "bit for bit" in agreement(replace(suite, checks=two))
     near = (one, replace(two[1], deviation=2e-5))

@@ -69,7 +69,8 @@ def compare(model: str, part: str, replies: Mapping[str, Reply]) -> list[Check]:
     for name, reply in replies.items():
         check = Check(model, name, part, reply.status, reply.message)
         if reply.status == "ok" and name not in comparable:
-            check = replace(check, message="not compared: it does not keep the names of ONNX")
+            what = "not compared: it does not keep the names of ONNX"
+            check = replace(check, message=what, is_compared=False)
         elif reply.status == "ok" and trusted is not None and name != trusted:
             wrong, deviation = difference(reply.answer["value"], replies[trusted].answer["value"])
             message = f"unlike {trusted}: {wrong}" if wrong else f"compared with {trusted}"

@@ -105,6 +105,7 @@ class Check:
 
     ``part`` is "outputs" or "parameters"; ``status`` "ok", "wrong" or a kind of failure;
     ``deviation`` the largest difference from the reference relative to its largest value.
+    ``is_compared`` is False for parameters that do not have the names of ONNX.
     """
 
     model: str
@@ -113,3 +114,4 @@ class Check:
     status: str
     message: str = ""
     deviation: float | None = None
+    is_compared: bool = True

@@ -193,14 +193,15 @@ def _phases(options: Options, job: str = "") -> str:
 
 def agreement(suite: Suite) -> str:
     """One sentence about the comparison of answers; empty if none was made."""
-    compared = [check for check in suite.checks if check.status in ("ok", "wrong")]
-    if not compared:
+    answered = [check for check in suite.checks if check.status in ("ok", "wrong")]
+    compared = [check for check in answered if check.is_compared]
+    if not answered:
         return ""
     if wrong := [check for check in compared if check.status == "wrong"]:
         found = ", ".join(f"{c.backend} on {c.model} ({c.part})" for c in wrong)
         return f"Wrong answers, which are not timed: {found}."
-    if max(Counter((check.model, check.part) for check in compared).values()) < 2:
-        return "Only one backend answered, so no answers were compared."
+    if max(Counter((check.model, check.part) for check in compared).values(), default=0) < 2:
+        return "No two backends gave answers that can be compared."
     largest = max(check.deviation or 0.0 for check in compared)
     if not largest:
         return "All answers are the same, bit for bit, before anything is timed."
