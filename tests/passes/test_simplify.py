@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -345,3 +346,24 @@ def test_five_thousand_nodes_take_seconds() -> None:
     after = simplify(graph)
     assert len(after.nodes) == 2500
     assert infer(after) is after
+
+
+def test_a_branch_whose_own_sub_graph_has_the_outputs_name(graph_of: MakeGraph, kept: Kept) -> None:
+    graph = graph_of("""g (float[2] x, bool c) => (z) {
+        yes = Constant<value = bool {1}>()
+        o = If (yes) <
+            then_branch = a () => (t) {
+                r = Exp(x)
+                s = If (c) <
+                    then_branch = d () => (p) { y = Neg(r)  p = Add(y, r) },
+                    else_branch = e () => (q) { q = Tanh(r) }
+                >
+                t = Add(r, s)
+            },
+            else_branch = b () => (r) { r = Neg(x) }
+        >
+        z = Relu(o)
+    }""")
+    node = graph.nodes[0]
+    nodes = (replace(node, outputs=("y",)), replace(graph.nodes[1], inputs=("y",)))
+    check(kept(replace(graph, nodes=nodes), simplify))

@@ -97,8 +97,8 @@ def _key(node: Node, same: dict[str, str]) -> Hashable:
 
 def _plain(value: Any) -> str:
     """An attribute as a text that is the same only for the same attribute."""
-    if isinstance(value, Constant):
-        return repr(_content(value))
     if isinstance(value, tuple):
         return f"({', '.join(map(_plain, value))})"
-    return f"{type(value).__name__} {value!r}"
+    if isinstance(value, (int, float, str)) or not isinstance(value, Constant):
+        return f"{type(value).__name__} {value!r}"
+    return repr(_content(value))

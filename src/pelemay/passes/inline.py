@@ -17,7 +17,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from pelemay.graph import Graph, Node
-from pelemay.passes.rewrite import Rewriter, rename_inputs
+from pelemay.passes.rewrite import Rewriter, inner_names, rename_inputs
 
 
 def inline_branches(graph: Graph) -> Graph:
@@ -63,14 +63,15 @@ def _inlined(rewriter: Rewriter, node: Node, branch: Graph) -> list[Node]:
     """The branch's nodes under names that nothing else has, and copies of what it passes on."""
     copies: list[Node] = []
     made = {output for inner in branch.nodes for output in inner.outputs if output}
+    direct = made if inner_names(branch).isdisjoint(node.outputs) else set()
     results = list(zip(node.outputs, branch.outputs, strict=True))
-    names = {result: output for output, result in results if output and result in made}
+    names = {result: output for output, result in results if output and result in direct}
     for name, constant in branch.constants.items():
         names[name] = rewriter.constant(name, constant)
     for name in sorted(made - set(names)):
         names[name] = rewriter.value(name, branch.type_of(name))
     for output, result in results:
-        if output and result not in made:
+        if output and result not in direct:
             copies.append(Node("Identity", (names.get(result, result),), (output,)))
     return [*(_renamed(inner, names) for inner in branch.nodes), *copies]
 

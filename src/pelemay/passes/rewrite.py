@@ -237,7 +237,7 @@ def rename(graph: Graph, names: Mapping[str, str]) -> Graph:
     Graph
         Reads of old names are gone from it.
     """
-    hidden = _inner_names(graph)
+    hidden = inner_names(graph)
     given, copies = _outputs_kept(graph, names, hidden)
     copies.update({old: new for old, new in names.items() if new in hidden})
     readers = {old: given.get(new, new) for old, new in names.items() if new not in hidden}
@@ -253,12 +253,12 @@ def rename(graph: Graph, names: Mapping[str, str]) -> Graph:
     return _with_copies(after, {old: given.get(new, new) for old, new in copies.items()})
 
 
-def _inner_names(graph: Graph) -> set[str]:
+def inner_names(graph: Graph) -> set[str]:
     """Names that sub-graphs define; a value of the graph with such a name is hidden there."""
     found: set[str] = set()
     for node in graph.nodes:
         for inner in node.graphs:
-            found.update(inner.inputs, inner.constants, inner.producers, _inner_names(inner))
+            found.update(inner.inputs, inner.constants, inner.producers, inner_names(inner))
     return found
 
 

@@ -32,6 +32,9 @@ FAMILIES = (
 )
 
 
+_DONE = "_types_are_inferred"
+
+
 @cache
 def rules() -> Mapping[str, Rule]:
     """Every rule, by the operation's name with its domain."""
@@ -76,7 +79,12 @@ def infer(graph: Graph) -> Graph:
     >>> str(infer(g).outputs["y"])
     'float32[1, ?]'
     """
-    return _Scope(graph).typed()
+    if _DONE in vars(graph):
+        return graph
+    typed = _Scope(graph).typed()
+    # Like a cached property: a graph never changes, so what is inferred of it holds.
+    vars(typed)[_DONE] = True
+    return typed
 
 
 @dataclass
