@@ -29,6 +29,7 @@ from pelemay.passes.fuse_epilogue import fuse_epilogues
 from pelemay.passes.fuse_group_norm import fuse_group_norms
 from pelemay.passes.fuse_norm import fuse_norms
 from pelemay.passes.gemm import lower_products
+from pelemay.passes.join_scales import join_scales
 from pelemay.passes.layout import lay_out
 from pelemay.passes.outputs import separate_outputs
 from pelemay.passes.pad import fuse_pads
@@ -52,6 +53,7 @@ PASSES: tuple[Pass, ...] = (
     simplify,
     fuse_pads,
     fold_scales,
+    join_scales,
     fuse_epilogues,
     simplify,
     separate_outputs,

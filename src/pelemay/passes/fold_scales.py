@@ -19,20 +19,13 @@ biases, which are computed from the stored ones whenever they are read.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-
-import numpy as np
+from dataclasses import replace
 
 from pelemay.graph import Constant, Graph, Node
 from pelemay.graph.operations.fused import DOMAIN
-from pelemay.passes.derived import derived, scaled, summed
-from pelemay.passes.matching import (
-    constant_for_axes,
-    is_float32,
-    is_standard,
-    operand,
-    shape_of,
-)
+from pelemay.passes.affine import Affine, affine_step
+from pelemay.passes.derived import scaled, summed
+from pelemay.passes.matching import is_float32, operand
 from pelemay.passes.rewrite import Rewriter
 from pelemay.passes.weights import Weights, weights_of
 
@@ -63,51 +56,15 @@ def _is_open(graph: Graph, node: Node) -> bool:
     )
 
 
-@dataclass(frozen=True)
-class _Affine:
-    """``x * factor + shift`` with one number for each channel."""
-
-    factor: Constant | None = None
-    shift: Constant | None = None
-
-    def then(self, op: str, constant: Constant, *, first: bool) -> _Affine | None:
-        """With one more operation, whose first operand is the constant if ``first``."""
-        if op == "Div":
-            return None if first else self.then("Mul", _inverse(constant), first=False)
-        if op == "Sub":
-            if not first:
-                return self.then("Add", _negative(constant), first=False)
-            minus = _negative(_ones(constant))
-            turned = self.then("Mul", minus, first=False)
-            return None if turned is None else turned.then("Add", constant, first=False)
-        if op == "Mul":
-            factor = constant if self.factor is None else scaled(self.factor, constant)
-            return _Affine(factor, None if self.shift is None else scaled(self.shift, constant))
-        shift = constant if self.shift is None else summed(self.shift, constant)
-        return _Affine(self.factor, shift)
-
-
-def _inverse(constant: Constant) -> Constant:
-    return derived("Reciprocal", lambda x: 1 / x, constant, shape=constant.shape)
-
-
-def _negative(constant: Constant) -> Constant:
-    return derived("Neg", lambda x: -x, constant, shape=constant.shape)
-
-
-def _ones(constant: Constant) -> Constant:
-    return derived("Expand", np.ones_like, constant, shape=constant.shape)
-
-
 def _fold(rewriter: Rewriter, index: int) -> None:
     node = rewriter.graph.nodes[index]
     weights = weights_of(rewriter.graph, node)
     behind, chain = _behind(rewriter, index, movable=weights is not None)
-    before, source = _Affine(), node.inputs[0]
+    before, source = Affine(), node.inputs[0]
     if weights is not None and weights.takes_input_scale:
         before, source = _before(rewriter, source)
         if before.shift is not None and not weights.takes_input_shift:
-            before, source = _Affine(), node.inputs[0]
+            before, source = Affine(), node.inputs[0]
     if len(chain) == 1 and source == node.inputs[0]:
         return
     bias = rewriter.graph.constants.get(operand(node, 2))
@@ -127,7 +84,7 @@ def _fold(rewriter: Rewriter, index: int) -> None:
 
 
 def _through(
-    weights: Weights, bias: Constant | None, before: _Affine, behind: _Affine
+    weights: Weights, bias: Constant | None, before: Affine, behind: Affine
 ) -> tuple[Weights, Constant | None]:
     """Weights and bias with what comes before and behind."""
     if before.shift is not None:
@@ -143,13 +100,13 @@ def _through(
     return weights, bias
 
 
-def _behind(rewriter: Rewriter, index: int, *, movable: bool) -> tuple[_Affine, list[int]]:
+def _behind(rewriter: Rewriter, index: int, *, movable: bool) -> tuple[Affine, list[int]]:
     """What is done to the output, and the indices of the product and what does it."""
     graph = rewriter.graph
-    found, chain = _Affine(), [index]
+    found, chain = Affine(), [index]
     while (user := rewriter.only_user(graph.nodes[chain[-1]].outputs[0])) is not None:
         node = graph.nodes[user]
-        step = _step(graph, node, graph.nodes[chain[-1]].outputs[0])
+        step = affine_step(graph, node, graph.nodes[chain[-1]].outputs[0])
         if step is None or rewriter.changed(user) or (node.op in ("Mul", "Div") and not movable):
             break
         after = found.then(node.op, step[0], first=step[1])
@@ -160,7 +117,7 @@ def _behind(rewriter: Rewriter, index: int, *, movable: bool) -> tuple[_Affine, 
     return found, chain
 
 
-def _before(rewriter: Rewriter, name: str) -> tuple[_Affine, str]:
+def _before(rewriter: Rewriter, name: str) -> tuple[Affine, str]:
     """What was done to an input that only one node reads, and to which value."""
     graph = rewriter.graph
     steps: list[tuple[str, Constant, bool]] = []
@@ -169,29 +126,14 @@ def _before(rewriter: Rewriter, name: str) -> tuple[_Affine, str]:
         if rewriter.only_user(name) is None or rewriter.changed(index):
             break
         values = [n for n in node.inputs if n not in graph.constants]
-        step = _step(graph, node, values[0]) if len(values) == 1 else None
+        step = affine_step(graph, node, values[0]) if len(values) == 1 else None
         if step is None:
             break
         steps.insert(0, (node.op, *step))
         name = values[0]
-    found = _Affine()
+    found = Affine()
     for op, constant, first in steps:
         after = found.then(op, constant, first=first)
         assert after is not None
         found = after
     return found, name
-
-
-def _step(graph: Graph, node: Node, value: str) -> tuple[Constant, bool] | None:
-    """The constant of an operation with one number for each channel, and whether it is first."""
-    if not is_standard(node, "Add", "Div", "Mul", "Sub") or len(set(node.inputs)) != 2:
-        return None
-    first = node.inputs[1] == value
-    constant = graph.constants.get(node.inputs[0 if first else 1])
-    shape = shape_of(graph, value)
-    if constant is None or shape is None or shape != shape_of(graph, node.outputs[0]):
-        return None
-    if node.op == "Div" and first:
-        return None
-    found = constant_for_axes(constant, shape, (len(shape) - 1,))
-    return None if found is None else (found, first)
