@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from onnx import TensorProto, helper, numpy_helper
 
-from pelemay.bench.inputs import make_feeds
+from pelemay.bench.inputs import encoding_of_model, make_feeds
 from pelemay.bench.pre_check import ask, compare, compare_arrays, compare_digests
 from pelemay.bench.results import Check
 from pelemay.errors import UnsupportedError
@@ -112,3 +113,14 @@ def test_inputs_are_seeded_and_of_the_kind_asked_for() -> None:
 def test_an_input_that_cannot_be_made_up() -> None:
     with pytest.raises(UnsupportedError, match="input 'string'"):
         make_feeds([_value("string", 1)], 0)
+
+
+def test_the_encoding_is_that_of_the_largest_parameter(tmp_path: Path) -> None:
+    typed = helper.make_tensor("large", TensorProto.FLOAT, [100], [0.5] * 100)
+    raw = numpy_helper.from_array(np.ones(10, np.float32), "small")
+    path = tmp_path / "net.onnx"
+    graph = helper.make_graph([], "net", [], [], [raw, typed])
+    path.write_bytes(helper.make_model(graph).SerializeToString())
+    assert encoding_of_model(path) == "float_data"
+    path.write_bytes(b"no model")
+    assert encoding_of_model(path) == ""

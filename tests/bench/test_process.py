@@ -53,7 +53,7 @@ def test_samples_are_timed_apart_from_the_first(spec: Spec) -> None:
     assert all(20e6 < ns < 2e9 for ns in reply.answer["samples_ns"])
 
 
-@pytest.mark.parametrize(("time_s", "expected"), [(0, 0), (0.001, 1), (0.05, 3)])
+@pytest.mark.parametrize(("time_s", "expected"), [(0, 0), (0.001, 1), (2, 3)])
 def test_as_many_samples_as_asked_for_or_one_if_a_sample_is_longer(
     spec: Spec, time_s: float, expected: int
 ) -> None:

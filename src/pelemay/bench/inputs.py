@@ -1,6 +1,7 @@
 """Inputs to run a model with: seeded, of the names, shapes and dtypes that the model asks for.
 
-In: a model file. Out: an ``.npz`` file that every backend gets.
+In: a model file. Out: an ``.npz`` file that every backend gets; and the encoding of the model's
+parameters, for the report.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pelemay.errors import UnsupportedError
+from pelemay.errors import PelemayError, UnsupportedError
 
 InputsOf = Callable[[Path], Iterable[Any]]
 """Path of a model to its inputs: objects with ``name``, ``dtype.value`` and ``shape``."""
@@ -23,6 +24,18 @@ def inputs_of_model(path: Path) -> Iterable[Any]:
     from pelemay.importers import load
 
     return load(path).inputs
+
+
+def encoding_of_model(path: Path) -> str:
+    """How the largest parameter of a model is stored; empty where a file cannot be read."""
+    from pelemay.importers import load
+
+    try:
+        parameters = load(path).parameters
+        places = [parameters.placement(name) for name in parameters]
+    except PelemayError:
+        return ""
+    return max(places, key=lambda place: place.nbytes).encoding if places else ""
 
 
 def make_feeds(inputs: Iterable[Any], seed: int) -> dict[str, npt.NDArray[Any]]:

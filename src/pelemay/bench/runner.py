@@ -26,7 +26,13 @@ from typing import Any, Literal
 
 from pelemay.bench.budget import Allowance, Stage, estimate_seconds, plan_budget, stages
 from pelemay.bench.cgroups import Controller, find_controller
-from pelemay.bench.inputs import InputsOf, inputs_of_model, make_feeds, save_feeds
+from pelemay.bench.inputs import (
+    InputsOf,
+    encoding_of_model,
+    inputs_of_model,
+    make_feeds,
+    save_feeds,
+)
 from pelemay.bench.interview import Answers, Subject, ask_all
 from pelemay.bench.jobs import DEFAULT_JOBS, JOBS
 from pelemay.bench.machine import describe
@@ -101,7 +107,7 @@ def run_suite(
     """
     began = time.monotonic()
     options = options or Options()
-    infos = tuple(ModelInfo.of(model) for model in models)
+    infos = tuple(_described(model) for model in models)
     names = _backends(backends)
     jobs = list(dict.fromkeys(jobs))
     _refuse(jobs, infos)
@@ -138,6 +144,11 @@ def _ends_in_order() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def _described(model: Any) -> ModelInfo:
+    info = ModelInfo.of(model)
+    return info if info.encoding else replace(info, encoding=encoding_of_model(info.path))
 
 
 def _backends(names: Sequence[str] | None) -> list[str]:
