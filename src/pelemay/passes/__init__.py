@@ -33,6 +33,7 @@ from pelemay.passes.join_scales import join_scales
 from pelemay.passes.layout import lay_out
 from pelemay.passes.outputs import separate_outputs
 from pelemay.passes.pad import fuse_pads
+from pelemay.passes.push_slices import push_slices
 from pelemay.passes.simplify import simplify
 from pelemay.passes.widen_half import widen_half
 
@@ -55,6 +56,8 @@ PASSES: tuple[Pass, ...] = (
     fold_scales,
     join_scales,
     fuse_epilogues,
+    simplify,
+    push_slices,
     simplify,
     separate_outputs,
 )
