@@ -6,6 +6,7 @@ set(PELEMAY_FAMILIES
   copy
   index
   arrange
+  resize
   gemm
   conv
   depthwise

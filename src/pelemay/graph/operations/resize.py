@@ -177,9 +177,9 @@ def _resized(
         whole = outside is None or (stretch.start, stretch.end) == (0.0, 1.0)
         if stretch.size == stretch.output == stretch.ideal and whole:
             continue
-        where = _coordinates(stretch, how.coordinates)
+        where = coordinates_of(stretch, how.coordinates)
         beyond[axis] = (where < 0) | (where > stretch.size - 1)
-        x = _along(xp, x, axis, *_taps(where, stretch, how))
+        x = _along(xp, x, axis, *taps_of(where, stretch, how))
     if outside is None:
         return x
     return _fill(xp, x, beyond, outside)
@@ -242,7 +242,7 @@ COORDINATES: dict[str, Callable[[Numbers, Stretch], Numbers]] = {
 }
 
 
-def _coordinates(stretch: Stretch, mode: str) -> Numbers:
+def coordinates_of(stretch: Stretch, mode: str) -> Numbers:
     """Where in the input each output along the axis lies."""
     return COORDINATES[mode](np.arange(stretch.output, dtype=np.float64), stretch)
 
@@ -255,7 +255,7 @@ ROUNDINGS: dict[str, Callable[[Numbers], Numbers]] = {
 }
 
 
-def _taps(where: Numbers, stretch: Stretch, how: Filter) -> tuple[Numbers, Numbers | None]:
+def taps_of(where: Numbers, stretch: Stretch, how: Filter) -> tuple[Numbers, Numbers | None]:
     """Indices of inputs and their weights, each (outputs, taps); None means a plain copy."""
     last = stretch.size - 1
     if how.mode == "nearest":
