@@ -7,6 +7,8 @@ set(PELEMAY_FAMILIES
   index
   arrange
   resize
+  roi
+  sample
   gemm
   conv
   depthwise
