@@ -240,7 +240,7 @@ class _Run:
         fine = [s for s in self._scenarios(stage.jobs) if self._refusal(s) is None]
         costs = {scenario: self.answers.cost(scenario) for scenario in fine}
         plan = plan_budget(self.suite.options, costs, stage.until_s - self._spent_s())
-        used = dict.fromkeys(stage.jobs, plan.options)
+        used = dict.fromkeys((scenario.job for scenario in fine), plan.options)
         self.suite = replace(self.suite, used={**self.suite.used, **used})
         self.left_out = {scenario: costs[scenario].once_s for scenario in plan.left_out}
         self.tell(Progress("planned", total=len(costs), suite=self.suite))
