@@ -77,7 +77,7 @@ def affine_step(graph: Graph, node: Node, value: str) -> tuple[Constant, bool] |
     first = node.inputs[1] == value
     constant = graph.constants.get(node.inputs[0 if first else 1])
     shape = shape_of(graph, value)
-    if constant is None or shape is None or shape != shape_of(graph, node.outputs[0]):
+    if constant is None or not shape or shape != shape_of(graph, node.outputs[0]):
         return None
     if node.op == "Div" and first:
         return None
