@@ -116,6 +116,13 @@ def test_a_broken_file_is_a_model_error(tmp_path, name):
         get(name).prepare(tmp_path / "missing.onnx")
 
 
+def test_onnx_says_that_a_parameter_has_a_type_that_is_none(save):
+    tensor = TensorProto(name="w", data_type=85, dims=[1], raw_data=b"1234")
+    path = save([helper.make_node("Add", ["x", "w"], ["y"])], [1], [tensor])
+    with pytest.raises(ModelError, match="cannot read a parameter"):
+        get("onnx").parameters(path)
+
+
 @pytest.mark.parametrize("name", ["onnxruntime", "openvino", "torch", "xla", "reference"])
 def test_a_wrong_shape_is_told(save, name):
     w = numpy_helper.from_array(np.ones((4, 2), np.float32), "w")

@@ -52,11 +52,22 @@ class OnnxBackend:
             ) from error
 
     def parameters(self, path: Path) -> Mapping[str, Any]:
-        """The initializers as ``numpy_helper.to_array`` gives them."""
+        """The initializers as ``numpy_helper.to_array`` gives them.
+
+        Raises
+        ------
+        ModelError
+            If the file is broken.
+        """
         self.import_runtime()
         from onnx import numpy_helper
 
-        return {t.name: numpy_helper.to_array(t) for t in _load(path).graph.initializer}
+        model = _load(path)
+        try:
+            return {str(t.name): numpy_helper.to_array(t) for t in model.graph.initializer}
+        except Exception as error:
+            what = f"onnx cannot read a parameter: {type(error).__name__}: {error}"
+            raise ModelError(what, where=str(path)) from error
 
     def serialize(self, parameters: Mapping[str, Any]) -> Buffers:
         """safetensors, by its own package for NumPy."""
