@@ -37,7 +37,9 @@ def _list(args: argparse.Namespace) -> int:
     if args.json:
         print_json({"programs": found, "bytes": total, "limit_bytes": limit})
         return 0
-    rows = [(r["model"], r["shapes"], size(r["bytes"]), _ago(r["used"]), r["name"]) for r in found]
+    rows = [
+        (r["model"], r["shapes"], size(r["bytes"]), _ago(r["used"]), r["name"][:12]) for r in found
+    ]
     out = console()
     out.print(table("model", "shapes", "size", "used", "file", rows=rows, right=[2]))
     out.print(f"{size(total)} of {size(limit)} in {cache.folder()}")

@@ -122,7 +122,7 @@ def _write(
 ) -> Written:
     # The head's size does not depend on the checksums.
     start = len(encode(program, numbers))
-    file.seek(start)
+    steps.let_go()
     blocks = tuple(_write_block(block, file, start, steps) for block in program.blocks)
     steps.let_go()
     head = encode(replace(program, blocks=blocks), numbers)
