@@ -22,6 +22,7 @@ from pelemay.graph import check as check_graph
 from pelemay.graph.typing import infer
 from pelemay.passes.batch_normalization import expand_batch_normalization
 from pelemay.passes.bind import bind, open_sizes
+from pelemay.passes.concats import nest_concats
 from pelemay.passes.fold_scales import fold_scales
 from pelemay.passes.fuse_activation import fuse_activations
 from pelemay.passes.fuse_attention import fuse_attention
@@ -58,6 +59,7 @@ PASSES: tuple[Pass, ...] = (
     fuse_epilogues,
     simplify,
     push_slices,
+    nest_concats,
     simplify,
     separate_outputs,
 )
