@@ -1,6 +1,8 @@
 /* pelemay._native: the engine for Python, over the stable ABI of CPython 3.11. */
 #include "native.h"
 
+#include "../vm/opcodes.h"
+
 #include "../host/cpu.h"
 
 const char *pm_dtype_text(unsigned dtype) {

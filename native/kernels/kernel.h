@@ -38,11 +38,11 @@ typedef void pm_kernel_fn(const pm_call *call, const pm_worker *worker);
 
 struct pm_kernel_table {
   const char *isa;
-  pm_kernel_fn *kernels[PM_OPCODE_COUNT]; /* NULL for PM_OP_host */
+  pm_kernel_fn *const *kernels; /* by opcode; NULL for PM_OP_host */
 };
 
-/* Indexed by opcode; NULL for PM_OP_host. */
-extern pm_check_fn *const pm_checks[PM_OPCODE_COUNT];
+/* By opcode; NULL for PM_OP_host. */
+extern pm_check_fn *const pm_checks[];
 
 #define PM_JOIN_(a, b) a##b
 #define PM_JOIN(a, b) PM_JOIN_(a, b)

@@ -1,5 +1,6 @@
 /* The checks of all instructions, in the order of their opcodes. */
 #include "../kernels/kernel.h"
+#include "opcodes.h"
 
 #define PM_OP(name) pm_check_fn pm_##name##_check;
 #include "opcodes.def"

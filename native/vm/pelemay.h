@@ -37,14 +37,6 @@ size_t pm_dtype_size(unsigned dtype);
 
 typedef enum { PM_ARENA, PM_WEIGHTS, PM_INPUT, PM_OUTPUT, PM_SPACE_COUNT } pm_space;
 
-typedef enum {
-  PM_OP_host, /* a node that the engine has no instruction for: the caller runs it */
-#define PM_OP(name) PM_OP_##name,
-#include "opcodes.def"
-#undef PM_OP
-  PM_OPCODE_COUNT
-} pm_opcode;
-
 /* Rows of the file's tables, as they lie in it: little-endian, no padding. */
 
 typedef struct {

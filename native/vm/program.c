@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "call.h"
+#include "opcodes.h"
 
 static const uint8_t magic[8] = {'P', 'L', 'M', 0, '\r', '\n', 0x1a, '\n'};
 

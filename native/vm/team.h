@@ -9,6 +9,12 @@
 
 #include "pelemay.h"
 
+/* How many parts of a worker's share are taken, below, and in which phase that was, above: what is
+   left from another phase counts as nothing. */
+typedef struct {
+  _Alignas(64) atomic_ullong value;
+} pm_taken;
+
 struct pm_team {
   int count;
   _Alignas(64) atomic_int arrived;
@@ -19,6 +25,7 @@ struct pm_team {
   /* Wait until `epoch` is no longer the team's, and wake those who do; may be NULL. */
   void (*sleep)(pm_team *team, unsigned epoch);
   void (*wake)(pm_team *team);
+  pm_taken taken[PM_MAX_WORKERS];
 };
 
 /* While waiting for another processor. */
@@ -40,6 +47,11 @@ void pm_barrier(const pm_worker *worker);
 static inline int64_t pm_take(const pm_worker *worker, int64_t step) {
   return atomic_fetch_add_explicit(&worker->team->next, step, memory_order_relaxed);
 }
+
+/* One of `parts` that nobody has taken in this phase, -1 when there are none left. This worker's own
+   share comes first, then what is left of the others': a worker that finds its data where it left
+   it is faster than one that fetches it from another's cache. */
+int64_t pm_take_near(const pm_worker *worker, int64_t parts);
 
 /* The parts [*begin, *end) of `parts` that are this worker's, without asking anybody. */
 static inline void pm_share(const pm_worker *worker, int64_t parts, int64_t *begin, int64_t *end) {

@@ -3,6 +3,7 @@
    Instructions that are marked as serial are done by worker 0; between two of them the others are
    not waited for. */
 #include "call.h"
+#include "opcodes.h"
 
 void pm_call_of(const pm_program *program, uint32_t number, pm_call *call) {
   const pm_instr *instr = &program->instrs[number];
