@@ -72,6 +72,30 @@ def _squeezenet() -> Blueprint:
     return squeezenet1_1()
 
 
+def _efficientnet() -> Blueprint:
+    from pelemay.models.standins.efficientnet import efficientnet_lite0
+
+    return efficientnet_lite0()
+
+
+def _densenet() -> Blueprint:
+    from pelemay.models.standins.densenet import densenet121
+
+    return densenet121()
+
+
+def _inception() -> Blueprint:
+    from pelemay.models.standins.inception import inception_v1
+
+    return inception_v1()
+
+
+def _yolo() -> Blueprint:
+    from pelemay.models.standins.yolo import yolov8n
+
+    return yolov8n()
+
+
 def _vit(width: int, heads: int) -> Blueprint:
     from pelemay.models.standins.transformers import vit
 
@@ -95,6 +119,10 @@ ARCHITECTURES: dict[str, Callable[[], Blueprint]] = {
     "mobilenetv2_7": lambda: _mobilenet("mxnet"),
     "mobilenetv2_12": lambda: _mobilenet("torch"),
     "squeezenet1_1": _squeezenet,
+    "efficientnet_lite0": _efficientnet,
+    "densenet121": _densenet,
+    "inception_v1": _inception,
+    "yolov8n": _yolo,
     "vit_tiny": lambda: _vit(192, 3),
     "vit_base": lambda: _vit(768, 12),
     "bert_mini": lambda: _bert(4, 256, 4),
