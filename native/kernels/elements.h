@@ -7,6 +7,8 @@
 #ifndef PM_ELEMENTS_H
 #define PM_ELEMENTS_H
 
+#include <string.h>
+
 #include "../vm/pelemay.h"
 
 typedef enum {
@@ -34,7 +36,21 @@ size_t pm_class_size(unsigned class);
 unsigned pm_class_dtype(unsigned class);
 
 /* `step` is in bytes and may be 0 or negative. */
-void pm_elements_load(unsigned class, unsigned dtype, const uint8_t *from, int64_t step, void *to, int64_t n);
-void pm_elements_store(unsigned class, unsigned dtype, const void *from, uint8_t *to, int64_t step, int64_t n);
+void pm_elements_load(unsigned class, unsigned dtype, const uint8_t *from, int64_t step, void *to,
+                      int64_t n);
+void pm_elements_store(unsigned class, unsigned dtype, const void *from, uint8_t *to, int64_t step,
+                       int64_t n);
+
+/* One element, in double precision. */
+static inline double pm_element_at(const uint8_t *at, unsigned dtype) {
+  if (dtype == PM_F32) {
+    float single;
+    memcpy(&single, at, sizeof single);
+    return single;
+  }
+  double value;
+  pm_elements_load(PM_AS_F64, dtype, at, 0, &value, 1);
+  return value;
+}
 
 #endif

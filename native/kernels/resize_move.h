@@ -8,7 +8,8 @@ static void value_of(const task *t, uint8_t *to) {
 }
 
 static void fill_pixels(const task *t, uint8_t *to, int64_t first, int64_t last) {
-  const int64_t step = pm_step_of(t->y, t->axes, t->y->rank), inner = pm_step_of(t->y, t->axes + 1, t->y->rank);
+  const int64_t step = pm_step_of(t->y, t->axes, t->y->rank);
+  const int64_t inner = pm_step_of(t->y, t->axes + 1, t->y->rank);
   uint8_t value[8];
   value_of(t, value);
   for (int64_t i = first; i < last; i++)
@@ -52,7 +53,8 @@ static void move_plane(const task *t, uint8_t *to, int64_t to_pixel, const uint8
 static void move_pixels(const task *t, uint8_t *to, const uint8_t *from, int64_t first, int64_t last) {
   const pm_tensor *x = t->x, *y = t->y;
   const int64_t to_pixel = pm_step_of(y, t->axes, y->rank), from_pixel = pm_step_of(x, t->axes, x->rank);
-  const int64_t to_step = pm_step_of(y, t->axes + 1, y->rank), from_step = pm_step_of(x, t->axes + 1, x->rank);
+  const int64_t to_step = pm_step_of(y, t->axes + 1, y->rank);
+  const int64_t from_step = pm_step_of(x, t->axes + 1, x->rank);
   if (t->inner == 1) {
     move_plane(t, to, to_pixel, from, from_pixel, first, last);
     return;

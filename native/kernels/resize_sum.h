@@ -49,7 +49,8 @@ static void add_floats(float *sum, const float *from, int64_t n, float weight, b
   for (; i + PM_VL <= n; i += PM_VL)
     pm_store(sum + i, added(pm_load(sum + i), pm_load(from + i), weight, first));
   if (i == n) return;
-  pm_store_some(sum + i, added(pm_load_some(sum + i, n - i), pm_load_some(from + i, n - i), weight, first), n - i);
+  const pm_vf before = pm_load_some(sum + i, n - i), x = pm_load_some(from + i, n - i);
+  pm_store_some(sum + i, added(before, x, weight, first), n - i);
 }
 
 /* Elements of an input row, `n` of them one after the other, added to a sum of its class. */
@@ -91,8 +92,8 @@ static const void *summed(const task *t, const place *p, void *sum, bool direct)
 }
 
 /* Outputs of one float each. */
-static void sum_plane(const task *t, const table *last, const float *row, float *y, int64_t step, int64_t first,
-                      int64_t end) {
+static void sum_plane(const task *t, const table *last, const float *row, float *y, int64_t step,
+                      int64_t first, int64_t end) {
   for (int64_t i = first; i < end; i++) {
     const int64_t *offset = last->offsets + i * last->taps;
     const float *w = last->f32 + i * last->taps;
@@ -102,7 +103,8 @@ static void sum_plane(const task *t, const table *last, const float *row, float 
   }
 }
 
-PM_INLINE pm_vf taps_at(const table *last, const int64_t *offset, const float *w, const float *row, int64_t n) {
+PM_INLINE pm_vf taps_at(const table *last, const int64_t *offset, const float *w, const float *row,
+                        int64_t n) {
   pm_vf sum = {0};
   for (int64_t k = 0; k < last->taps; k++) {
     const float *from = row + offset[k];
@@ -112,8 +114,8 @@ PM_INLINE pm_vf taps_at(const table *last, const int64_t *offset, const float *w
 }
 
 /* Outputs of several floats each. */
-static void sum_pixels(const task *t, const table *last, const float *row, float *y, int64_t step, int64_t first,
-                       int64_t end) {
+static void sum_pixels(const task *t, const table *last, const float *row, float *y, int64_t step,
+                       int64_t first, int64_t end) {
   for (int64_t i = first; i < end; i++) {
     const int64_t *offset = last->offsets + i * last->taps;
     const float *w = last->f32 + i * last->taps;
@@ -150,7 +152,8 @@ static void sum_wide(const task *t, const table *last, const double *row, uint8_
     }
 }
 
-static void sum_row(const task *t, const table *last, const void *row, uint8_t *to, int64_t first, int64_t end) {
+static void sum_row(const task *t, const table *last, const void *row, uint8_t *to, int64_t first,
+                    int64_t end) {
   const int64_t step = pm_step_of(t->y, t->axes, t->y->rank) / t->size;
   if (t->y->dtype != PM_F32)
     sum_wide(t, last, row, to, first, end);
@@ -167,7 +170,8 @@ static void resize_sums(const task *t) {
   int64_t begin, end;
   pm_share(t->worker, count_rows(t) * pieces, &begin, &end);
   if (begin >= end) return;
-  const table last = table_of(t, room, direct ? pm_step_of(t->x, t->axes, t->x->rank) / t->size : t->inner);
+  const int64_t pixel = direct ? pm_step_of(t->x, t->axes, t->x->rank) / t->size : t->inner;
+  const table last = table_of(t, room, pixel);
   for (int64_t part = begin; part < end; part++) {
     const place p = place_of(t, part / pieces);
     const int64_t piece = part % pieces;

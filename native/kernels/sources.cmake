@@ -21,6 +21,7 @@ set(PELEMAY_FAMILIES
   norm_lrn
   pool
   pool_unpool
+  recurrent
   reduce
   reduce_arg
   scan

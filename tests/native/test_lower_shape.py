@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pelemay.graph import DType
+from pelemay.graph import ArrayConstant, DType
 from support.nodes import Case
 
 Array = Any
@@ -127,6 +127,22 @@ def test_blocks(mode: str, block: int) -> None:
     Case("SpaceToDepth", (numbered(2, 3, 3 * block, 2 * block),), attributes).check()
 
 
+COLUMNS: list[tuple[tuple[int, ...], tuple[int, ...], int, dict[str, Any]]] = [
+    ((5, 5), (1, 5), 5, {}),
+    ((5, 5), (3, 3), 9, {}),
+    ((6, 7), (2, 3), 9, {"strides": (2, 2)}),
+    ((6, 6), (2, 2), 25, {"pads": (1, 0, 0, 1), "dilations": (2, 2)}),
+    ((4, 4, 4), (2, 2, 2), 27, {}),
+    ((9,), (3,), 9, {"pads": (1, 1)}),
+]
+
+
+@pytest.mark.parametrize(("size", "kernel", "windows", "how"), COLUMNS, ids=str)
+def test_columns(size: Any, kernel: Any, windows: int, how: Any) -> None:
+    x = numbered(2, 3 * int(np.prod(kernel)), windows)
+    Case("Col2Im", (x, i64(*size), i64(*kernel)), how, (1, 2)).check()
+
+
 def test_shapes_as_values() -> None:
     Case("Shape", (X,), {"start": 1, "end": -1}).check()
     Case("Size", (X,), {}).check()
@@ -166,3 +182,37 @@ def test_slices(data: Any) -> None:
     )
     inputs = (numbered(*shape), i64(*starts), i64(*ends), i64(*axes), i64(*steps))
     Case("Slice", inputs, {}, (1, 2, 3, 4)).check(workers=(1, 2), sets=("scalar",))
+
+
+@pytest.mark.parametrize("k", [-9, -2, 0, 1, 9])
+@pytest.mark.parametrize("shape", [(4, 4), (3, 6), (6, 3), (0, 3)], ids=str)
+def test_eyes(shape: tuple[int, int], k: int) -> None:
+    Case("EyeLike", (numbered(*shape),), {"k": k, "dtype": DType.INT32}).check()
+
+
+def test_ranges() -> None:
+    for values in ((1, 9, 2), (5, -4, -3), (3, 3, 1)):
+        numbers = tuple(np.array(v, np.int64) for v in values)
+        Case("Range", numbers, {}, (0, 1, 2)).check()
+    Case("Range", tuple(np.array(v, np.float32) for v in (0, 1, 0.25)), {}, (0, 1, 2)).check()
+
+
+def test_one_value(monkeypatch: pytest.MonkeyPatch) -> None:
+    for value in (np.array([7], np.int32), np.array([0.5], np.float32)):
+        full = np.full((3, 4), value[0])
+        case = Case("ConstantOfShape", (i64(3, 4),), {"value": ArrayConstant.of(value)}, (0,))
+        with monkeypatch.context() as patch:
+            patch.setattr(Case, "meaning", lambda _self, *, wide, y=full: [y])
+            case.check()
+    Case("ConstantOfShape", (i64(2, 0),), {}, (0,)).check()
+
+
+@pytest.mark.parametrize("op", ["HannWindow", "HammingWindow", "BlackmanWindow"])
+def test_windows(op: str) -> None:
+    Case(op, (np.array(9, np.int64),), {"periodic": 0}, (0,)).check(of_largest=True)
+
+
+def test_dropout_outside_of_training() -> None:
+    Case("Dropout", (X,), {}).check()
+    inputs = (X, np.array(0.5, np.float32), np.array(False))
+    Case("Dropout", inputs, {}, (1, 2), wanted=(0, 1)).check()

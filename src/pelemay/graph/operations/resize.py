@@ -331,14 +331,14 @@ def _settle(xp: Any, padding: str, borders: list[tuple[float, float]]) -> Settle
 def affine_grid(xp: Any, theta: Array, size: Array, *, align_corners: int = 0) -> Array:
     """A grid for GridSample: the places of all pixels, moved by the matrices ``theta``."""
     sizes = ints(size)[2:]
-    axes = [_centres(n, align_corners=bool(align_corners)) for n in sizes]
+    axes = [centres(n, align_corners=bool(align_corners)) for n in sizes]
     mesh = np.meshgrid(*axes, indexing="ij")
     places = np.stack([*(axis.reshape(-1) for axis in reversed(mesh)), np.ones(math.prod(sizes))])
     moved = xp.matmul(theta, xp.asarray(places, dtype=theta.dtype))
     return xp.reshape(xp.matrix_transpose(moved), (theta.shape[0], *sizes, len(sizes)))
 
 
-def _centres(count: int, *, align_corners: bool) -> Numbers:
+def centres(count: int, *, align_corners: bool) -> Numbers:
     if count == 1:
         return np.zeros(1)
     edge = 1 if align_corners else 1 - 1 / count

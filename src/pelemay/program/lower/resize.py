@@ -15,7 +15,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pelemay.graph.operations.resize import Filter, Stretch, coordinates_of, stretches_of, taps_of
+from pelemay.graph.operations.resize import (
+    Filter,
+    Stretch,
+    centres,
+    coordinates_of,
+    stretches_of,
+    taps_of,
+)
 from pelemay.plan.layout import Reshape
 from pelemay.program.lower.reduction import axis_of
 from pelemay.program.views import SMALL, copy, given, option, shown
@@ -24,6 +31,12 @@ if TYPE_CHECKING:
     from pelemay.graph import Node
     from pelemay.program.lowering import Lowering
     from pelemay.program.operand import Operand
+
+SAMPLE_MODES = ("nearest", "linear", "cubic")
+"""In the order of ``pm_sample_mode``."""
+
+PADDINGS = ("zeros", "border", "reflection")
+"""In the order of ``pm_pad_mode``."""
 
 Table = tuple[np.ndarray[Any, Any], np.ndarray[Any, Any] | None]
 
@@ -113,6 +126,53 @@ def _whole(size: int) -> Table:
     return np.arange(size)[:, None], None
 
 
+def _grid_sample(l: Lowering, node: Node) -> None:
+    x, grid, y = (l.tensor(name) for name in (*node.inputs, *node.outputs))
+    points, axes = math.prod(y.shape[2:]), x.rank - 2
+    if not y.size:
+        return
+    places = l.view_of(grid, shape=(grid.shape[0], points, axes))
+    found = l.view_of(y, shape=(*y.shape[:2], points))
+    params = (
+        SAMPLE_MODES.index(option(node, "mode")),
+        PADDINGS.index(option(node, "padding_mode")),
+        option(node, "align_corners"),
+    )
+    l.emit("grid_sample", [x, places], [found], params, cost=y.size << axes)
+
+
+def _affine_grid(l: Lowering, node: Node) -> None:
+    theta, y = l.tensor(node.inputs[0]), l.tensor(node.outputs[0])
+    align = bool(option(node, "align_corners"))
+    axes = [l.literal(centres(n, align_corners=align)) for n in y.shape[1:-1]]
+    if y.size:
+        l.emit("affine_grid", [theta, *axes], [y], serial=y.size < SMALL)
+
+
+def _roi_align(l: Lowering, node: Node) -> None:
+    x, rois, images = (l.tensor(name) for name in node.inputs)
+    y = l.tensor(node.outputs[0])
+    params = (
+        option(node, "mode") == "max",
+        option(node, "coordinate_transformation_mode") == "half_pixel",
+        option(node, "sampling_ratio"),
+        float(option(node, "spatial_scale")),
+    )
+    if y.size:
+        l.emit("roi_align", [x, rois, images], [y], params, cost=16 * y.size)
+
+
+def _max_roi_pool(l: Lowering, node: Node) -> None:
+    x, rois, y = (l.tensor(name) for name in (*node.inputs, *node.outputs))
+    scale = float(option(node, "spatial_scale"))
+    if y.size:
+        l.emit("max_roi_pool", [x, rois], [y], (scale,), cost=16 * y.size)
+
+
 LOWERINGS: dict[tuple[str, str], Callable[[Lowering, Node], None]] = {
+    ("", "AffineGrid"): _affine_grid,
+    ("", "GridSample"): _grid_sample,
+    ("", "MaxRoiPool"): _max_roi_pool,
     ("", "Resize"): _resize,
+    ("", "RoiAlign"): _roi_align,
 }

@@ -10,13 +10,16 @@ output the input's place.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from pelemay.graph.operations.shape import slice_range, source_of
+from pelemay.graph.operations.windows import Window, window_of
 from pelemay.plan.layout import Permute, Reshape
+from pelemay.program.lower.elementwise import emit_binary
 from pelemay.program.lower.reduction import axis_of, ints_of
 from pelemay.program.views import copy, copy_in_order, fill, given, option, part, part_along, shown
 
@@ -212,6 +215,41 @@ def _rearrange(l: Lowering, x: Operand, split: Ints, order: Ints, y: Operand) ->
     copy(l, moved, _needed(l, shown(l, y, Reshape(moved.shape))))
 
 
+def _col2im(l: Lowering, node: Node) -> None:
+    """For each position in the window, what all windows have there is added to the image."""
+    x, y = _ends(l, node)
+    kernel = ints_of(l, node, 2) or ()
+    names = ("strides", "dilations", "pads")
+    how = {name: option(node, name) for name in names}
+    window = window_of(y.shape[2:], kernel, **how)
+    taps = math.prod(kernel)
+    if taps > MOST_COPIES:
+        raise l.unsupported(f"a window of {taps} positions takes more than {MOST_COPIES} sums")
+    split = (*y.shape[:2], taps, *window.outputs)
+    columns = _needed(l, shown(l, x, Reshape(split)))
+    fill(l, 0, y)
+    for tap, position in enumerate(window.positions):
+        _add_tap(l, window, window.offsets(position), part_along(l, columns, 2, tap, 1), y)
+
+
+def _add_tap(l: Lowering, window: Window, offsets: Ints, columns: Operand, y: Operand) -> None:
+    """Add the columns whose place lies in the image; they are (n, channels, 1, outputs...)."""
+    starts, counts, first = [0, 0], list(y.shape[:2]), [0, 0, 0]
+    axes = zip(window.outputs, window.strides, offsets, window.begins, y.shape[2:], strict=True)
+    for outputs, stride, offset, begin, size in axes:
+        low = max(-(-(begin - offset) // stride), 0)
+        high = min((size - 1 + begin - offset) // stride + 1, outputs)
+        if high <= low:
+            return
+        starts.append(low * stride + offset - begin)
+        counts.append(high - low)
+        first.append(low)
+    placed = part(l, y, starts, counts, (1, 1, *window.strides))
+    added = part(l, columns, first, (*counts[:2], 1, *counts[2:]))
+    seen = l.view_of(added, shape=counts, strides=(*added.strides[:2], *added.strides[3:]))
+    emit_binary(l, "Add", [placed, seen], placed)
+
+
 def _shape(l: Lowering, node: Node) -> None:
     shape = l.shape(node.inputs[0])[option(node, "start") : option(node, "end")]
     copy(l, l.literal(np.array(shape, np.int64)), l.tensor(node.outputs[0]))
@@ -224,6 +262,7 @@ def _size(l: Lowering, node: Node) -> None:
 
 LOWERINGS: dict[tuple[str, str], Callable[[Lowering, Node], None]] = {
     ("", "CenterCropPad"): _center_crop_pad,
+    ("", "Col2Im"): _col2im,
     ("", "Concat"): _concat,
     ("", "DepthToSpace"): _depth_to_space,
     ("", "Expand"): _expand,
