@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pelemay.program.operand import Operand
 
 Ints = tuple[int, ...]
+Names = tuple[str, ...]
 
 SMALL = 1 << 15
 """Multiply-accumulates below which waking another worker takes longer than the work."""
@@ -76,7 +77,7 @@ def _attention(l: Lowering, node: Node) -> None:
     l.emit("attention", operands, [heads.y, scores], params, cost=cost, serial=cost < SMALL)
 
 
-def _heads(l: Lowering, node: Node, inputs: Ints | Any, outputs: Any) -> _Heads:
+def _heads(l: Lowering, node: Node, inputs: Names, outputs: Names) -> _Heads:
     many, few = _int(node, "q_num_heads", 0), _int(node, "kv_num_heads", 0)
     q, y = _unpacked(l, l.tensor(inputs[0]), many), _unpacked(l, l.tensor(outputs[0]), many)
     k, v = (_unpacked(l, l.tensor(name), few) for name in inputs[1:3])
