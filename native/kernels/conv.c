@@ -115,6 +115,19 @@ static void do_tile(const state *s, const pm_part *part, int64_t tile, int64_t k
      g->columns);
 }
 
+/* The weights that the part after this one begins with, as far as this group goes. */
+static const float *after_part(const state *s, const pm_part *part) {
+  const int64_t next = part->column + part->columns;
+  if (next >= s->columns) return NULL;
+  return s->weights + (part->group * s->panels + next / PM_PANEL) * s->windows.k * PM_PANEL;
+}
+
+/* The first tiles fetch the panels that come next, each those that it is above of. */
+static const float *ahead_of(const float *soon, int64_t tile, int64_t panel) {
+  const int64_t beside = PM_MAX(1, PM_NR / PM_PANEL);
+  return soon && tile < beside ? soon + tile * panel : NULL;
+}
+
 static void do_part(const state *s, const pm_part *part) {
   const pm_epilogue *e = &s->conv.epilogue;
   const int64_t k = s->windows.k;
@@ -127,8 +140,11 @@ static void do_part(const state *s, const pm_part *part) {
     g.k = PM_MIN(s->split.depth, k - k0);
     g.first = k0 == 0, g.last = k0 + g.k == k;
     g.b = s->weights + panel * g.b_panel + k0 * PM_PANEL;
-    g.ahead = (const char *)g.b;
-    for (int64_t t = part->tile0; t < part->tile1; t++) do_tile(s, part, t, k0, &g);
+    const float *soon = g.last ? after_part(s, part) : g.b + g.k * PM_PANEL;
+    for (int64_t t = part->tile0; t < part->tile1; t++) {
+      g.ahead = ahead_of(soon, t - part->tile0, g.b_panel);
+      do_tile(s, part, t, k0, &g);
+    }
   }
 }
 
@@ -138,7 +154,7 @@ PM_KERNEL(conv) {
   if (s.conv.weights != PM_WEIGHTS_PACKED) pack_weights(call, worker, &s);
   int64_t i;
   pm_part part;
-  while ((i = pm_take(worker, 1)) < s.split.parts) {
+  while ((i = pm_take_near(worker, s.split.parts)) >= 0) {
     pm_part_of(&s.split, i, &part);
     do_part(&s, &part);
   }

@@ -17,7 +17,7 @@ typedef struct {
   int64_t per_line, tiles; /* tiles of rows */
   int64_t depth;
   int64_t columns, chunks;    /* of a group: channels of a part, parts side by side */
-  int64_t part_tiles, pieces; /* tiles of a part, parts one after the other */
+  int64_t pieces;          /* parts one after the other */
   int64_t parts;
   int64_t width; /* channels of a group */
 } pm_split;
@@ -25,8 +25,6 @@ typedef struct {
 typedef struct {
   int64_t group, column, columns, tile0, tile1;
 } pm_part;
-
-static inline int64_t pm_ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 static inline pm_split pm_split_of(const pm_conv *c, const int64_t *params, bool has_residual,
                                    int64_t width, int64_t tile_rows, int workers) {
@@ -40,20 +38,23 @@ static inline pm_split pm_split_of(const pm_conv *c, const int64_t *params, bool
   s.per_line = pm_ceil_div(s.pixels, tile_rows);
   s.tiles = s.lines * s.per_line;
   s.columns = PM_MIN(params[SPLIT_COLUMNS], width);
+  /* Fewer tiles than workers: smaller parts beside each other. */
+  while (s.columns > 32 && s.tiles < workers &&
+         s.tiles * c->groups * pm_ceil_div(width, s.columns) < workers)
+    s.columns = pm_panels(s.columns / 2) * PM_PANEL;
   s.chunks = pm_ceil_div(width, PM_MAX(s.columns, 1));
   const int64_t wanted = PM_MAX(1, params[SPLIT_ROWS] / tile_rows);
-  /* Every worker gets something. */
-  const int64_t beside = PM_MAX(1, s.chunks * c->groups);
-  const int64_t fair = pm_ceil_div(s.tiles, pm_ceil_div(workers, beside));
-  s.part_tiles = PM_MAX(1, PM_MIN(wanted, fair));
-  s.pieces = pm_ceil_div(s.tiles, s.part_tiles);
+  /* Rows first: a worker finds what it reads where it wrote it. As many pieces for each worker. */
+  const int64_t each = pm_ceil_div(pm_ceil_div(s.tiles, workers), wanted);
+  s.pieces = PM_MIN(s.tiles, each * workers);
   s.parts = c->groups * s.chunks * s.pieces;
   return s;
 }
 
-/* Parts one after the other share their weights. */
+/* Parts one after the other share their rows. */
 static inline void pm_part_of(const pm_split *s, int64_t number, pm_part *part) {
-  const int64_t piece = number % s->pieces, beside = number / s->pieces;
+  const int64_t across = s->parts / s->pieces;
+  const int64_t piece = number / across, beside = number % across;
   part->group = beside / s->chunks;
   part->column = beside % s->chunks * s->columns;
   part->columns = PM_MIN(s->columns, s->width - part->column);

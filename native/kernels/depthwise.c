@@ -264,7 +264,7 @@ PM_KERNEL(depthwise) {
   const int64_t step = PM_MAX(1, lines / (8 * worker->count));
   const int64_t pieces = (lines + step - 1) / step;
   int64_t i;
-  while ((i = pm_take(worker, 1)) < pieces * chunks) {
+  while ((i = pm_take_near(worker, pieces * chunks)) >= 0) {
     const int64_t chunk = i % chunks, first = i / chunks * step;
     block b = s.block;
     b.first = panels * chunk / chunks * PM_PANEL;

@@ -1,6 +1,6 @@
 #include "gemm.h"
 
-typedef void microkernel(const pm_gemm *g, int64_t column, const char **ahead);
+typedef void microkernel(const pm_gemm *g, int64_t column);
 
 /* The floats of a row of C, of the residual: the last vector may be a part of one. */
 PM_INLINE pm_vf load_part(const float *p, const bool partial, int64_t left) {
@@ -16,14 +16,14 @@ PM_INLINE void store_part(float *p, pm_vf v, const bool partial, int64_t left) {
 
 /* The sum itself. Three rows share a pointer: the address modes of x86 reach them. */
 PM_INLINE void multiply(const int rows, const int vectors, const pm_gemm *g, const float *b,
-                        const char **ahead, pm_vf acc[][PM_NV]) {
-  const int64_t stride = g->a_row, step = g->ahead_step, panel = g->b_panel, b_row = g->b_row;
-  const float *a[(PM_MR + 2) / 3];
-  const char *next = *ahead;
+                        const float *ahead, pm_vf acc[][PM_NV]) {
+  const int64_t stride = g->a_row, panel = g->b_panel, b_row = g->b_row;
+  const int64_t step = ahead ? PM_PANEL : 0;
+  const float *a[(PM_MR + 2) / 3], *next = ahead ? ahead : b;
   PM_UNROLL for (int m = 0; m < rows; m += 3) a[m / 3] = g->a + m * stride;
   for (int64_t k = g->k; k > 0; k--) {
     pm_vf bv[PM_NV];
-    __builtin_prefetch(next, 0, 3);
+    __builtin_prefetch(next, 0, 2);
     next += step;
     PM_UNROLL for (int j = 0; j < vectors; j++)
       bv[j] = pm_load(b + j * PM_VL / PM_PANEL * panel + j * PM_VL % PM_PANEL);
@@ -34,17 +34,17 @@ PM_INLINE void multiply(const int rows, const int vectors, const pm_gemm *g, con
     PM_UNROLL for (int m = 0; m < rows; m += 3) a[m / 3]++;
     b += b_row;
   }
-  *ahead = next;
 }
 
 /* All of one microkernel; `rows`, `vectors` and `partial` are constants where it is expanded. */
 PM_INLINE void body(const int rows, const int vectors, const bool partial, const pm_gemm *g,
-                    int64_t column, const char **ahead) {
+                    int64_t column) {
 #define PART(j) partial && (j) == vectors - 1, left
   const int64_t left = g->columns - column - (vectors - 1) * PM_VL;
   float *c = g->c + column;
   const float *residual = g->residual ? g->residual + column : NULL;
-  const float *b = g->b + column / PM_PANEL * g->b_panel + column % PM_PANEL;
+  const int64_t panel = column / PM_PANEL * g->b_panel;
+  const float *b = g->b + panel + column % PM_PANEL;
   pm_vf acc[PM_MR][PM_NV];
   if (!g->first) {
     PM_UNROLL for (int m = 0; m < rows; m++) PM_UNROLL for (int j = 0; j < vectors; j++)
@@ -59,7 +59,7 @@ PM_INLINE void body(const int rows, const int vectors, const bool partial, const
         acc[m][j] += load_part(residual + m * g->residual_row + j * PM_VL, PART(j));
     }
   }
-  multiply(rows, vectors, g, b, ahead, acc);
+  multiply(rows, vectors, g, b, g->ahead ? g->ahead + panel : NULL, acc);
   if (g->last) {
     const pm_vf low = pm_splat(g->low), high = pm_splat(g->high);
     PM_UNROLL for (int m = 0; m < rows; m++) PM_UNROLL for (int j = 0; j < vectors; j++)
@@ -76,11 +76,11 @@ PM_INLINE void body(const int rows, const int vectors, const bool partial, const
 
 /* For each number of rows and vectors, a microkernel for whole vectors and one for the rest. */
 #define KERNEL(m, v) \
-  static void whole_##m##_##v(const pm_gemm *g, int64_t column, const char **ahead) { \
-    body(m, v, false, g, column, ahead); \
+  static void whole_##m##_##v(const pm_gemm *g, int64_t column) { \
+    body(m, v, false, g, column); \
   } \
-  static void part_##m##_##v(const pm_gemm *g, int64_t column, const char **ahead) { \
-    body(m, v, true, g, column, ahead); \
+  static void part_##m##_##v(const pm_gemm *g, int64_t column) { \
+    body(m, v, true, g, column); \
   }
 #if PM_NV == 4
 #define ROW(m) KERNEL(m, 1) KERNEL(m, 2) KERNEL(m, 3) KERNEL(m, 4)
@@ -105,14 +105,13 @@ static microkernel *const KERNELS[PM_MR][PM_NV][2] = {
 };
 
 void PM_FOR_ISA(pm_gemm_rows)(const pm_gemm *gemm) {
-  const char *ahead = gemm->ahead;
   int64_t column = 0;
   microkernel *const full = KERNELS[gemm->rows - 1][PM_NV - 1][0];
-  for (; column + PM_NR <= gemm->columns; column += PM_NR) full(gemm, column, &ahead);
+  for (; column + PM_NR <= gemm->columns; column += PM_NR) full(gemm, column);
   const int64_t left = gemm->columns - column;
   if (left == 0) return;
   const int64_t vectors = (left + PM_VL - 1) / PM_VL;
-  KERNELS[gemm->rows - 1][vectors - 1][left % PM_VL != 0](gemm, column, &ahead);
+  KERNELS[gemm->rows - 1][vectors - 1][left % PM_VL != 0](gemm, column);
 }
 
 static void add_rows(float *y, const float *a, const float *b, int64_t n) {

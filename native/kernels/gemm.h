@@ -43,8 +43,7 @@ typedef struct {
   bool last;              /* the sum is complete: held between low and high */
   bool after;             /* the residual is added after that, else before */
   float low, high;
-  const char *ahead;      /* what is read next, for the caches: `ahead_step` bytes for each k */
-  int64_t ahead_step;
+  const float *ahead;     /* panels that are read soon, `b_panel` apart as those of b; or NULL */
 } pm_gemm;
 
 /* Bias is added with the first part of the sum; so is the residual, unless it comes after. */
@@ -54,7 +53,9 @@ void PM_FOR_ISA(pm_gemm_rows)(const pm_gemm *gemm);
 void PM_FOR_ISA(pm_transpose)(const float *from, int64_t from_row, int64_t rows, int64_t columns,
                               float factor, float *to, int64_t to_row);
 
-static inline int64_t pm_panels(int64_t columns) { return (columns + PM_PANEL - 1) / PM_PANEL; }
+static inline int64_t pm_ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+static inline int64_t pm_panels(int64_t columns) { return pm_ceil_div(columns, PM_PANEL); }
 
 /* Floats between rows of a tile: whole vectors, and not a power of two. */
 static inline int64_t pm_packed_stride(int64_t floats) { return pm_panels(floats) * 16 + 16; }

@@ -170,7 +170,6 @@ static void do_packed(const state *s, const part *t, int64_t k0, pm_gemm *g) {
 static void do_part(const state *s, const part *t) {
   const pm_epilogue *e = &s->epilogue;
   pm_gemm g = {.residual_row = s->p.r_row, .low = e->low, .high = e->high, .after = e->after};
-  g.ahead = (const char *)s->b;
   int64_t k0 = 0;
   do {
     g.k = PM_MIN(s->depth, s->p.k - k0);

@@ -6,6 +6,8 @@ typedef struct {
   const float *data, *weights, *bias, *residual;
   float *out;
   float *v, *u, *m, *zeros, *aside;
+  int64_t block;  /* whose data is in v, or -1 */
+  uint8_t *ready; /* groups whose weights are in u, where they are kept */
 } state;
 
 /* Where a tile of outputs begins. */
@@ -19,10 +21,10 @@ static corner corner_of(const state *s, int64_t tile) {
   return (corner){row / w->rows, row % w->rows * w->r + s->conv.row0, tile % w->columns * w->r};
 }
 
-static void prepare(const pm_call *call, state *s) {
+static void prepare(const pm_call *call, const pm_worker *worker, state *s) {
   s->conv = pm_conv_of(call);
   const pm_conv *c = &s->conv;
-  s->wino = pm_wino_of(c, call->params + CONV_SHARED);
+  s->wino = pm_wino_of(c, call->params + CONV_SHARED, worker->count);
   const pm_wino *w = &s->wino;
   s->data = (const float *)call->in[0].data;
   s->weights = (const float *)call->in[1].data;
@@ -31,12 +33,13 @@ static void prepare(const pm_call *call, state *s) {
   s->out = (float *)call->out[0].data;
   s->zeros = (float *)call->own_scratch;
   s->aside = s->zeros + w->v_row;
-  s->m = s->aside + 4 * w->width;
-  float *own = s->m + w->points * pm_wino_m_plane(w, w->block);
-  const bool data = w->shared == PM_WINO_DATA;
-  s->v = data ? (float *)call->scratch : own;
-  s->u = data ? own : (float *)call->scratch;
+  s->m = s->aside + 4 * PM_PANEL;
+  s->v = s->m + w->points * pm_wino_m_plane(w);
+  s->u = s->v + w->points * pm_wino_v_plane(w);
+  s->ready = (uint8_t *)(s->u + w->points * pm_wino_u_plane(w) * (w->keep ? w->groups : 1));
+  s->block = -1;
   for (int64_t i = 0; i < w->v_row; i++) s->zeros[i] = 0;
+  for (int64_t i = 0; w->keep && i < w->groups; i++) s->ready[i] = 0;
 }
 
 /* The pixels that a tile needs, zeros where they lie outside. */
@@ -55,204 +58,182 @@ static void find_pixels(const state *s, int64_t tile, const float **to) {
   }
 }
 
-PM_INLINE void data_tile(const int r, const float *const *pixels, int64_t channels, float *to,
-                         int64_t plane) {
-  int64_t c = 0;
-  for (; c + PM_VL <= channels; c += PM_VL) wino_data_tile(r, false, pixels, c, 0, to, plane);
-  if (c < channels) wino_data_tile(r, true, pixels, c, channels - c, to, plane);
+PM_INLINE void data_tile(const int r, wino_source *from, int64_t channels) {
+  for (from->c = 0; from->c + PM_VL <= channels; from->c += PM_VL) wino_data_tile(r, false, from);
+  from->left = channels - from->c;
+  if (from->left) wino_data_tile(r, true, from);
 }
 
-/* One tile of data; it becomes number `slot` of so many in a buffer. */
-static void transform_data(const state *s, int64_t tile, float *v, int64_t slot, int64_t tiles) {
+/* One tile of data; it becomes number `slot` of a block. */
+static void transform_data(const state *s, int64_t tile, int64_t slot) {
   const pm_wino *w = &s->wino;
   const float *pixels[36];
   find_pixels(s, tile, pixels);
-  const int64_t plane = pm_wino_v_plane(w, tiles);
+  wino_source from = {pixels, 0, 0, s->v + slot * w->v_row, pm_wino_v_plane(w)};
   if (w->r == 4)
-    data_tile(4, pixels, w->channels, v + slot * w->v_row, plane);
+    data_tile(4, &from, w->channels);
   else
-    data_tile(2, pixels, w->channels, v + slot * w->v_row, plane);
+    data_tile(2, &from, w->channels);
 }
 
-PM_INLINE void weights_panel(const int r, const float *panel, int64_t channels, int64_t first,
-                             int64_t count, float *to, int64_t row, int64_t plane) {
+PM_INLINE void weights_panel(const int r, const float *panel, int64_t step, int64_t count, float *to,
+                             int64_t plane) {
   for (int64_t j = 0; j < PM_PANEL; j += PM_VL)
     for (int64_t c = 0; c < count; c++)
-      wino_weights_tile(r, panel + (first + c) * PM_PANEL + j, channels * PM_PANEL, to + c * row + j,
-                        plane);
+      wino_weights_tile(r, panel + c * PM_PANEL + j, step, to + c * PM_PANEL + j, plane);
 }
 
 /* Input channels [first, first + count) of a group of output channels. */
 static void transform_weights(const state *s, int64_t group, int64_t first, int64_t count, float *u) {
   const pm_wino *w = &s->wino;
-  const int64_t plane = pm_wino_u_plane(w, count), size = 9 * w->channels * PM_PANEL;
-  const int64_t panels = pm_panels(s->conv.y.c), across = w->width / PM_PANEL;
-  for (int64_t p = 0; p < across && group * across + p < panels; p++) {
-    const float *panel = s->weights + (group * across + p) * size;
-    float *to = u + p * PM_PANEL;
-    if (w->r == 4)
-      weights_panel(4, panel, w->channels, first, count, to, w->width, plane);
-    else
-      weights_panel(2, panel, w->channels, first, count, to, w->width, plane);
-  }
+  const int64_t step = w->channels * PM_PANEL, plane = pm_wino_u_plane(w);
+  const float *panel = s->weights + group * 9 * step + first * PM_PANEL;
+  if (w->r == 4)
+    weights_panel(4, panel, step, count, u, plane);
+  else
+    weights_panel(2, panel, step, count, u, plane);
 }
 
-/* Products of tiles with the weights of a group, for input channels [first, first + count). */
-static void multiply(const state *s, const float *v, int64_t v_plane, int64_t tiles, const float *u,
-                     int64_t columns, int64_t first, int64_t count) {
+/* Products of a block's tiles with weights, for input channels [first, first + count). */
+static void multiply(const state *s, int64_t tiles, const float *u, int64_t columns, int64_t first,
+                     int64_t count) {
   const pm_wino *w = &s->wino;
-  const int64_t parts = (tiles + PM_MR - 1) / PM_MR;
-  const int64_t m_plane = pm_wino_m_plane(w, w->block), u_plane = pm_wino_u_plane(w, count);
-  pm_gemm g = {.a_row = w->v_row, .b_panel = PM_PANEL, .b_row = w->width, .k = count};
-  g.c_row = w->width, g.columns = columns, g.first = first == 0;
-  g.ahead = (const char *)u;
+  const int64_t parts = pm_ceil_div(tiles, PM_MR);
+  pm_gemm g = {.a_row = w->v_row, .b_row = PM_PANEL, .k = count, .c_row = PM_PANEL};
+  g.columns = columns, g.first = first == 0;
   for (int p = 0; p < w->points; p++) {
-    g.b = u + p * u_plane;
+    g.b = u + p * pm_wino_u_plane(w);
     for (int64_t i = 0; i < parts; i++) {
       const int64_t tile = tiles * i / parts;
       g.rows = (int)(tiles * (i + 1) / parts - tile);
-      g.a = v + p * v_plane + tile * w->v_row + first;
-      g.c = s->m + p * m_plane + tile * w->width;
+      g.a = s->v + p * pm_wino_v_plane(w) + tile * w->v_row + first;
+      g.c = s->m + p * pm_wino_m_plane(w) + tile * PM_PANEL;
       PM_FOR_ISA(pm_gemm_rows)(&g);
     }
   }
 }
 
-/* One row of a tile's outputs, `count` pixels, a vector of channels. */
-PM_INLINE void put_row(const state *s, const pm_vf *o, int64_t count, float *y, int64_t y_step,
-                       const float *residual, pm_vf bias, int64_t left) {
-  const pm_epilogue *e = &s->conv.epilogue;
-  const pm_vf low = pm_splat(e->low), high = pm_splat(e->high);
-  const bool partial = left < PM_VL;
-  for (int64_t x = 0; x < count; x++, y += y_step) {
-    pm_vf v = o[x] + bias, r = {0};
-    if (residual) {
-      const float *p = residual + x * s->conv.r.sw;
-      r = partial ? pm_load_some(p, left) : pm_load(p);
-    }
-    if (!e->after) v += r;
-    v = pm_vclip(v, low, high);
-    if (e->after) v += r;
-    if (partial)
-      pm_store_some(y, v, left);
-    else
-      pm_store(y, v);
-  }
-}
+/* The outputs of one tile: rows of pixels, some of whose channels begin where the pointers say. */
+typedef struct {
+  float *rows[4];
+  const float *residual[4]; /* NULL for none */
+  int64_t height, width;    /* of what lies in the image */
+  int64_t step, residual_step, columns;
+} target;
 
-/* The activation of one row of a tile, where it needs a sweep. */
-static void sweep(const state *s, float *from, int64_t step, float *y, const float *residual,
-                  int64_t count, int64_t columns) {
-  PM_FOR_ISA(pm_sweep_rows)
-  (&s->conv.epilogue, from, step, y, s->conv.y.sw, residual, s->conv.r.sw, count, columns);
-}
-
-/* Outputs of one tile, some of whose channels begin at `channel`. */
-PM_INLINE void outputs_tile(const state *s, const int r, const float *m, int64_t plane, corner at,
-                            int64_t channel, int64_t columns) {
+static target target_of(const state *s, corner at, int64_t channel, int64_t columns) {
   const pm_conv *c = &s->conv;
-  const pm_epilogue *e = &c->epilogue;
-  const int64_t height = PM_MIN(r, c->row1 - at.y), count = PM_MIN(r, c->y.w - at.x);
-  const bool aside = e->sweep && e->after && s->residual;
-  pm_vf o[4 * 4];
-  for (int64_t j = 0; j < columns; j += PM_VL) {
-    const int64_t left = columns - j;
-    wino_outputs_tile(r, m + j, plane, o);
+  const int r = s->wino.r;
+  target t = {.height = PM_MIN(r, c->row1 - at.y),
+              .width = PM_MIN(r, c->y.w - at.x),
+              .step = c->y.sw,
+              .residual_step = c->r.sw,
+              .columns = columns};
+  for (int64_t i = 0; i < t.height; i++) {
+    t.rows[i] = s->out + pm_image_row(&c->y, at.n, 0, at.y + i) + at.x * c->y.sw + channel;
+    if (!s->residual) continue;
+    t.residual[i] = s->residual + pm_image_row(&c->r, at.n, 0, at.y + i) + at.x * c->r.sw + channel;
+  }
+  return t;
+}
+
+/* One pixel, a vector of channels or `left` of them. */
+PM_INLINE void put(const pm_epilogue *e, pm_vf v, float *y, const float *residual, int64_t left) {
+  pm_vf r = {0};
+  if (residual) r = left < PM_VL ? pm_load_some(residual, left) : pm_load(residual);
+  if (residual && !e->after) v += r;
+  v = pm_vclip(v, pm_splat(e->low), pm_splat(e->high));
+  if (residual && e->after) v += r;
+  if (left < PM_VL)
+    pm_store_some(y, v, left);
+  else
+    pm_store(y, v);
+}
+
+/* Row `i` of a tile, channels from `j` on. */
+PM_INLINE void put_row(const state *s, const int r, const pm_vf *o, const target *t, int i, int64_t j) {
+  const pm_epilogue *e = &s->conv.epilogue;
+  const int64_t left = t->columns - j;
+  if (i >= t->height) return;
+  const float *residual = t->residual[i] ? t->residual[i] + j : NULL;
+  float *y = t->rows[i] + j;
+  if (e->sweep && e->after && residual) {
+    for (int64_t x = 0; x < t->width; x++) put(e, o[x], s->aside + x * PM_VL, NULL, PM_VL);
+    PM_FOR_ISA(pm_sweep_rows)
+    (e, s->aside, PM_VL, y, t->step, residual, t->residual_step, t->width, PM_MIN(left, PM_VL));
+    return;
+  }
+  if (t->width == r && left >= PM_VL && !residual) {
+    PM_UNROLL for (int x = 0; x < r; x++) put(e, o[x], y + x * t->step, NULL, PM_VL);
+  } else {
+    for (int64_t x = 0; x < t->width; x++)
+      put(e, o[x], y + x * t->step, residual ? residual + x * t->residual_step : NULL, left);
+  }
+  if (e->sweep)
+    PM_FOR_ISA(pm_sweep_rows)
+  (e, y, t->step, y, t->step, NULL, 0, t->width, PM_MIN(left, PM_VL));
+}
+
+PM_INLINE void outputs_tile(const state *s, const int r, const float *m, int64_t plane,
+                            int64_t channel, const target *t) {
+  for (int64_t j = 0; j < t->columns; j += PM_VL) {
+    const int64_t left = t->columns - j;
+    const float *b = s->bias ? s->bias + channel + j : NULL;
     pm_vf bias = {0};
-    if (s->bias) {
-      const float *b = s->bias + channel + j;
-      bias = left < PM_VL ? pm_load_some(b, left) : pm_load(b);
-    }
-    for (int64_t y = 0; y < height; y++) {
-      float *out = s->out + pm_image_row(&c->y, at.n, 0, at.y + y) + at.x * c->y.sw + channel + j;
-      const float *residual = NULL;
-      if (s->residual)
-        residual = s->residual + pm_image_row(&c->r, at.n, 0, at.y + y) + at.x * c->r.sw + channel + j;
-      const int64_t part = PM_MIN(left, PM_VL);
-      float *to = aside ? s->aside : out;
-      const int64_t step = aside ? s->wino.width : c->y.sw;
-      put_row(s, o + y * r, count, to, step, aside ? NULL : residual, bias, left);
-      if (e->sweep) sweep(s, to, step, out, aside ? residual : NULL, count, part);
+    if (b) bias = left < PM_VL ? pm_load_some(b, left) : pm_load(b);
+    PM_UNROLL for (int odd = 0; odd < r / 2; odd++) {
+      pm_vf o[2 * 4];
+      wino_outputs_rows(r, odd, m + j, plane, o);
+      PM_UNROLL for (int x = 0; x < 2 * r; x++) o[x] += bias;
+      put_row(s, r, o, t, odd, j);
+      put_row(s, r, o + r, t, odd + r / 2, j);
     }
   }
 }
 
 static void write_outputs(const state *s, int64_t first, int64_t tiles, int64_t group,
                           int64_t columns) {
-  const pm_wino *w = &s->wino;
-  const int64_t plane = pm_wino_m_plane(w, w->block);
+  const int64_t plane = pm_wino_m_plane(&s->wino), channel = group * PM_PANEL;
   for (int64_t i = 0; i < tiles; i++) {
-    const corner at = corner_of(s, first + i);
-    const float *m = s->m + i * w->width;
-    if (w->r == 4)
-      outputs_tile(s, 4, m, plane, at, group * w->width, columns);
+    const target t = target_of(s, corner_of(s, first + i), channel, columns);
+    const float *m = s->m + i * PM_PANEL;
+    if (s->wino.r == 4)
+      outputs_tile(s, 4, m, plane, channel, &t);
     else
-      outputs_tile(s, 2, m, plane, at, group * w->width, columns);
+      outputs_tile(s, 2, m, plane, channel, &t);
   }
 }
 
-static int64_t columns_of(const state *s, int64_t group) {
-  return PM_MIN(s->wino.width, s->conv.y.c - group * s->wino.width);
-}
-
-/* Tiles [first, first + tiles) of a strip of data, for one group of output channels. */
-static void do_group(const state *s, int64_t group, int64_t first, int64_t tiles) {
+/* Tiles [first, first + tiles), whose data is transformed, for one group of output channels. */
+static void do_group(const state *s, int64_t first, int64_t tiles, int64_t group) {
   const pm_wino *w = &s->wino;
-  const int64_t columns = columns_of(s, group), plane = pm_wino_v_plane(w, w->strip);
-  if (w->depth < w->channels) {
-    /* All tiles are held while their sums grow: the strip is not longer than a block. */
-    for (int64_t c = 0; c < w->channels; c += w->depth) {
-      const int64_t count = PM_MIN(w->depth, w->channels - c);
-      transform_weights(s, group, c, count, s->u);
-      multiply(s, s->v, plane, tiles, s->u, columns, c, count);
-    }
-    write_outputs(s, first, tiles, group, columns);
-    return;
+  const int64_t columns = PM_MIN(PM_PANEL, s->conv.y.c - group * PM_PANEL);
+  float *u = s->u + (w->keep ? group * w->points * pm_wino_u_plane(w) : 0);
+  for (int64_t c = 0; c < w->channels; c += w->depth) {
+    const int64_t count = PM_MIN(w->depth, w->channels - c);
+    if (!w->keep || !s->ready[group]) transform_weights(s, group, c, count, u);
+    multiply(s, tiles, u, columns, c, count);
   }
-  transform_weights(s, group, 0, w->channels, s->u);
-  for (int64_t t = 0; t < tiles; t += w->block) {
-    const int64_t count = PM_MIN(w->block, tiles - t);
-    multiply(s, s->v + t * w->v_row, plane, count, s->u, columns, 0, w->channels);
-    write_outputs(s, first + t, count, group, columns);
-  }
+  if (w->keep) s->ready[group] = 1;
+  write_outputs(s, first, tiles, group, columns);
 }
 
-static void share_data(const state *s, const pm_worker *worker) {
+static void do_part(state *s, int64_t part) {
   const pm_wino *w = &s->wino;
-  for (int64_t first = 0; first < w->tiles; first += w->strip) {
-    const int64_t tiles = PM_MIN(w->strip, w->tiles - first);
-    int64_t i;
-    while ((i = pm_take(worker, 1)) < tiles) transform_data(s, first + i, s->v, i, w->strip);
-    pm_barrier(worker);
-    while ((i = pm_take(worker, 1)) < w->groups) do_group(s, i, first, tiles);
-    if (first + w->strip < w->tiles) pm_barrier(worker);
-  }
-}
-
-static void share_weights(const state *s, const pm_worker *worker) {
-  const pm_wino *w = &s->wino;
-  const int64_t size = w->points * pm_wino_u_plane(w, w->channels);
-  int64_t i;
-  while ((i = pm_take(worker, 1)) < w->groups)
-    transform_weights(s, i, 0, w->channels, s->u + i * size);
-  pm_barrier(worker);
-  const int64_t blocks = (w->tiles + w->block - 1) / PM_MAX(w->block, 1);
-  while ((i = pm_take(worker, 1)) < blocks) {
-    const int64_t first = w->tiles * i / blocks, tiles = w->tiles * (i + 1) / blocks - first;
-    for (int64_t t = 0; t < tiles; t++) transform_data(s, first + t, s->v, t, w->block);
-    for (int64_t group = 0; group < w->groups; group++) {
-      const int64_t columns = columns_of(s, group), plane = pm_wino_v_plane(w, w->block);
-      multiply(s, s->v, plane, tiles, s->u + group * size, columns, 0, w->channels);
-      write_outputs(s, first, tiles, group, columns);
-    }
-  }
+  const int64_t block = part / w->chunks, chunk = part % w->chunks;
+  const int64_t first = w->tiles * block / w->blocks;
+  const int64_t tiles = w->tiles * (block + 1) / w->blocks - first;
+  if (s->block != block)
+    for (int64_t i = 0; i < tiles; i++) transform_data(s, first + i, i);
+  s->block = block;
+  const int64_t end = w->groups * (chunk + 1) / w->chunks;
+  for (int64_t group = w->groups * chunk / w->chunks; group < end; group++)
+    do_group(s, first, tiles, group);
 }
 
 PM_KERNEL(winograd) {
   state s;
-  prepare(call, &s);
-  if (s.wino.shared == PM_WINO_DATA)
-    share_data(&s, worker);
-  else
-    share_weights(&s, worker);
+  prepare(call, worker, &s);
+  int64_t part;
+  while ((part = pm_take_near(worker, s.wino.blocks * s.wino.chunks)) >= 0) do_part(&s, part);
 }

@@ -11,47 +11,48 @@
 
 /* Parameters after those that all convolutions share. */
 enum {
-  WINO_SIZE,   /* r: 2 or 4 */
-  WINO_SHARED, /* a pm_wino_shared */
-  WINO_WIDTH,  /* output channels at a time: 16 or 32 */
-  WINO_DEPTH,  /* input channels whose weights are transformed at a time */
-  WINO_BLOCK,  /* tiles that are multiplied at a time */
-  WINO_STRIP,  /* tiles that are transformed at a time, where the data is shared */
+  WINO_SIZE,  /* r: 2 or 4 */
+  WINO_DEPTH, /* input channels whose weights are transformed at a time */
+  WINO_BLOCK, /* tiles that are transformed and multiplied at a time, at most */
+  WINO_KEEP,  /* whether a worker keeps all weights that it has transformed */
   WINO_PARAMS,
 };
 
-/* What all workers make together and share: data, with weights made by whoever needs them; or
-   weights, with the data's tiles made by whoever multiplies them. */
-typedef enum { PM_WINO_DATA, PM_WINO_WEIGHTS, PM_WINO_SHARED_KINDS } pm_wino_shared;
-
+/* Tiles are cut into blocks and output channels into groups of 16. A part is a block with some of
+   the groups. Its worker transforms the block's data, and the weights of each group; nothing is
+   shared, for memory that one worker writes and another one reads is slow to write again. */
 typedef struct {
   int r, points; /* outputs of a tile in one dimension; products in two */
-  pm_wino_shared shared;
-  int64_t width, depth, block, strip;
+  bool keep;
+  int64_t depth, block;
   int64_t rows, columns, tiles; /* of tiles: in an image, in all images */
-  int64_t groups;               /* of `width` output channels */
+  int64_t groups, blocks, chunks;
   int64_t channels, v_row;      /* floats of a tile's row of transformed data */
 } pm_wino;
 
-/* Floats of the buffers. A few more between the planes, so that these do not crowd in a cache. */
-static inline int64_t pm_wino_v_plane(const pm_wino *w, int64_t tiles) { return tiles * w->v_row + 16; }
-static inline int64_t pm_wino_u_plane(const pm_wino *w, int64_t depth) { return (depth + 1) * w->width; }
-static inline int64_t pm_wino_m_plane(const pm_wino *w, int64_t tiles) { return tiles * w->width + 16; }
+/* With fewer tiles than this the rows of a product are too few. */
+#define PM_WINO_FEW 6
 
-static inline pm_wino pm_wino_of(const pm_conv *c, const int64_t *params) {
-  pm_wino w = {.r = (int)params[WINO_SIZE],
-               .shared = (pm_wino_shared)params[WINO_SHARED],
-               .width = params[WINO_WIDTH],
-               .depth = params[WINO_DEPTH],
-               .channels = c->x.c};
+/* Floats of the planes of the three buffers; a few more, so that planes do not crowd in a cache. */
+static inline int64_t pm_wino_v_plane(const pm_wino *w) { return w->block * w->v_row + 16; }
+static inline int64_t pm_wino_u_plane(const pm_wino *w) { return (w->depth + 1) * PM_PANEL; }
+static inline int64_t pm_wino_m_plane(const pm_wino *w) { return (w->block + 1) * PM_PANEL; }
+
+static inline pm_wino pm_wino_of(const pm_conv *c, const int64_t *params, int workers) {
+  pm_wino w = {.r = (int)params[WINO_SIZE], .keep = params[WINO_KEEP] != 0};
+  w.depth = params[WINO_DEPTH];
+  w.channels = c->x.c;
   w.points = (w.r + 2) * (w.r + 2);
-  w.rows = (c->row1 - c->row0 + w.r - 1) / w.r;
-  w.columns = (c->y.w + w.r - 1) / w.r;
+  w.rows = pm_ceil_div(c->row1 - c->row0, w.r);
+  w.columns = pm_ceil_div(c->y.w, w.r);
   w.tiles = c->y.n * w.rows * w.columns;
-  w.block = PM_MIN(params[WINO_BLOCK], w.tiles);
-  w.strip = PM_MIN(params[WINO_STRIP], w.tiles);
-  w.groups = (c->y.c + w.width - 1) / w.width;
+  w.groups = pm_panels(c->y.c);
   w.v_row = pm_panels(c->x.c) * PM_PANEL + 16;
+  const int64_t beside = PM_MIN(workers, PM_MAX(1, w.tiles / PM_WINO_FEW));
+  const int64_t each = pm_ceil_div(pm_ceil_div(w.tiles, beside), params[WINO_BLOCK]);
+  w.blocks = each * beside;
+  w.block = pm_ceil_div(w.tiles, PM_MAX(1, w.blocks));
+  w.chunks = PM_MIN(w.groups, pm_ceil_div(4 * workers, PM_MAX(1, w.blocks)));
   return w;
 }
 

@@ -6,6 +6,9 @@
 
 #define WINO_P 0.707106781f
 #define WINO_Q 1.41421356f
+/* Factors of the outputs that the other transforms leave out. */
+#define WINO_A (-2.0f / 3.0f)
+#define WINO_B (1.0f / 6.0f)
 
 /* a * f + b with a constant f */
 PM_INLINE pm_vf wino_fma(pm_vf a, float f, pm_vf b) { return pm_vfma(a, pm_splat(f), b); }
@@ -50,40 +53,78 @@ PM_INLINE void wino_weights(const int r, pm_vf a, pm_vf b, pm_vf c, pm_vf *o, co
 }
 
 /* Products, in one dimension: r + 2 values to r outputs. */
-PM_INLINE void wino_outputs(const int r, const pm_vf *m, const int from, pm_vf *o, const int to) {
-#define M(i) m[(i) * from]
+PM_INLINE void wino_outputs(const int r, const pm_vf *m, pm_vf *o) {
   if (r == 2) {
-    o[0] = M(0) + M(1) + M(2);
-    o[to] = M(1) - M(2) - M(3);
+    o[0] = m[0] + m[1] + m[2];
+    o[1] = m[1] - m[2] - m[3];
     return;
   }
-  /* With the factors -2/3 and 1/6 that the other transforms leave out. */
-  const pm_vf s = M(1) + M(2), d = M(1) - M(2), t = M(3) + M(4), e = M(3) - M(4);
-  o[0] = wino_fma(s, -2.0f / 3.0f, wino_fma(t, 1.0f / 6.0f, M(0)));
-  o[to] = wino_fma(d, -2.0f / 3.0f * WINO_P, e * (WINO_Q / 6.0f));
-  o[2 * to] = wino_fma(s, -1.0f / 3.0f, t * (1.0f / 3.0f));
-  o[3 * to] = wino_fma(d, -1.0f / 3.0f * WINO_P, wino_fma(e, WINO_Q / 3.0f, M(5)));
-#undef M
+  const pm_vf s = m[1] + m[2], d = m[1] - m[2], t = m[3] + m[4], e = m[3] - m[4];
+  o[0] = wino_fma(s, WINO_A, wino_fma(t, WINO_B, m[0]));
+  o[1] = wino_fma(d, WINO_A * WINO_P, e * (WINO_B * WINO_Q));
+  o[2] = wino_fma(s, WINO_A * 0.5f, t * (WINO_B * 2.0f));
+  o[3] = wino_fma(d, WINO_A * WINO_P * 0.5f, wino_fma(e, WINO_B * WINO_Q * 2.0f, m[5]));
 }
 
-/* A tile's (r + 2)^2 pixels to as many planes, channels from `c` on: all of them or `left`. */
-PM_INLINE void wino_data_tile(const int r, const bool partial, const float *const *pixels, int64_t c,
-                              int64_t left, float *to, int64_t plane) {
-  const int n = r + 2;
-  pm_vf e[36];
-  PM_UNROLL for (int x = 0; x < n; x++) {
-    pm_vf d[6];
-    PM_UNROLL for (int y = 0; y < n; y++) {
-      const float *p = pixels[y * n + x] + c;
-      d[y] = partial ? pm_load_some(p, left) : pm_load(p);
-    }
-    wino_data(r, d, 1, e + x, n);
+/* A tile's (r + 2)^2 pixels, a vector of channels of each, and where their planes go. */
+typedef struct {
+  const float *const *pixels;
+  int64_t c, left;
+  float *to;
+  int64_t plane;
+} wino_source;
+
+PM_INLINE pm_vf wino_pixel(const wino_source *s, const bool partial, const int i) {
+  return partial ? pm_load_some(s->pixels[i] + s->c, s->left) : pm_load(s->pixels[i] + s->c);
+}
+
+PM_INLINE void wino_data_row(const int r, const wino_source *s, const int y, const pm_vf *e) {
+  pm_vf o[6];
+  wino_data(r, e, 1, o, 1);
+  PM_UNROLL for (int x = 0; x < r + 2; x++)
+    pm_store(s->to + (y * (r + 2) + x) * s->plane + s->c, o[x]);
+}
+
+/* Rows `y` and `y + 1` of F(4x4): sum and difference of the same two terms. Few values are alive at
+   a time, which is why pixels are loaded more than once. */
+PM_INLINE void wino_data_pair(const bool partial, const wino_source *s, const int y, const float f,
+                              const float g) {
+  pm_vf sum[6], difference[6];
+  PM_UNROLL for (int x = 0; x < 6; x++) {
+    const pm_vf a = wino_fma(wino_pixel(s, partial, 12 + x), f, wino_pixel(s, partial, 24 + x));
+    const pm_vf b = wino_fma(wino_pixel(s, partial, 6 + x), f, wino_pixel(s, partial, 18 + x));
+    sum[x] = wino_fma(b, g, a);
+    difference[x] = wino_fma(b, -g, a);
   }
-  PM_UNROLL for (int y = 0; y < n; y++) {
-    pm_vf o[6];
-    wino_data(r, e + y * n, 1, o, 1);
-    PM_UNROLL for (int x = 0; x < n; x++) pm_store(to + (y * n + x) * plane + c, o[x]);
+  wino_data_row(4, s, y, sum);
+  wino_data_row(4, s, y + 1, difference);
+}
+
+/* Row 0 or 5 of F(4x4), of the pixels of rows i, i + 2 and i + 4. */
+PM_INLINE void wino_data_rim(const bool partial, const wino_source *s, const int y, const int i) {
+  pm_vf e[6];
+  PM_UNROLL for (int x = 0; x < 6; x++) {
+    const pm_vf ends = wino_pixel(s, partial, 6 * i + x) + wino_pixel(s, partial, 6 * i + 24 + x);
+    e[x] = wino_fma(wino_pixel(s, partial, 6 * i + 12 + x), -2.5f, ends);
   }
+  wino_data_row(4, s, y, e);
+}
+
+PM_INLINE void wino_data_tile(const int r, const bool partial, const wino_source *s) {
+  if (r == 4) {
+    wino_data_rim(partial, s, 0, 0);
+    wino_data_pair(partial, s, 1, -2.0f, WINO_P);
+    wino_data_pair(partial, s, 3, -0.5f, WINO_Q);
+    wino_data_rim(partial, s, 5, 1);
+    return;
+  }
+  pm_vf e[16];
+  PM_UNROLL for (int x = 0; x < 4; x++) {
+    pm_vf d[4];
+    PM_UNROLL for (int y = 0; y < 4; y++) d[y] = wino_pixel(s, partial, y * 4 + x);
+    wino_data(2, d, 1, e + x, 4);
+  }
+  PM_UNROLL for (int y = 0; y < 4; y++) wino_data_row(2, s, y, e + y * 4);
 }
 
 /* The 3x3 weights of one input channel for a vector of output channels: taps `step` apart. */
@@ -100,16 +141,27 @@ PM_INLINE void wino_weights_tile(const int r, const float *w, int64_t step, floa
   }
 }
 
-/* (r + 2)^2 products of one tile, a vector of output channels, to r x r outputs. */
-PM_INLINE void wino_outputs_tile(const int r, const float *m, int64_t plane, pm_vf *o) {
-  const int n = r + 2;
-  pm_vf e[4 * 6];
-  PM_UNROLL for (int x = 0; x < n; x++) {
-    pm_vf column[6];
-    PM_UNROLL for (int y = 0; y < n; y++) column[y] = pm_load(m + (y * n + x) * plane);
-    wino_outputs(r, column, 1, e + x, n);
+/* Two rows of a tile's outputs from its (r + 2)^2 products, a vector of channels of each: rows 0 and
+   1 of F(2x2); of F(4x4) rows 0 and 2, which come from sums, or 1 and 3, which do from differences. */
+PM_INLINE void wino_outputs_rows(const int r, const bool odd, const float *m, int64_t plane, pm_vf *o) {
+  pm_vf e[2 * 6];
+#define M(y, x) pm_load(m + ((y) * (r + 2) + (x)) * plane)
+  PM_UNROLL for (int x = 0; x < r + 2; x++) {
+    if (r == 2) {
+      e[x] = M(0, x) + M(1, x) + M(2, x);
+      e[4 + x] = M(1, x) - M(2, x) - M(3, x);
+    } else if (!odd) {
+      const pm_vf s = M(1, x) + M(2, x), t = M(3, x) + M(4, x);
+      e[x] = wino_fma(s, WINO_A, wino_fma(t, WINO_B, M(0, x)));
+      e[6 + x] = wino_fma(s, WINO_A * 0.5f, t * (WINO_B * 2.0f));
+    } else {
+      const pm_vf d = M(1, x) - M(2, x), t = M(3, x) - M(4, x);
+      e[x] = wino_fma(d, WINO_A * WINO_P, t * (WINO_B * WINO_Q));
+      e[6 + x] = wino_fma(d, WINO_A * WINO_P * 0.5f, wino_fma(t, WINO_B * WINO_Q * 2.0f, M(5, x)));
+    }
   }
-  PM_UNROLL for (int y = 0; y < r; y++) wino_outputs(r, e + y * n, 1, o + y * r, 1);
+#undef M
+  PM_UNROLL for (int y = 0; y < 2; y++) wino_outputs(r, e + y * (r + 2), o + y * r);
 }
 
 #endif

@@ -57,6 +57,11 @@ FORMS: dict[str, tuple[tuple[int, ...], tuple[int, ...], dict[str, Any]]] = {
     "pads beyond": ((1, 3, 3, 4), (4, 4, 2, 2), {"pads": (3, 3, 3, 3)}),
     "pads below zero": ((1, 9, 9, 4), (4, 4, 3, 3), {"pads": (-1, -2, 0, -1)}),
     "window beyond": ((1, 2, 2, 8), (8, 8, 5, 5), {"pads": (2, 2, 2, 2)}),
+    "filtered": ((2, 13, 18, 40), (33, 40, 3, 3), {"pads": (1, 1, 1, 1)}),
+    "filtered, pads": ((1, 11, 9, 64), (16, 64, 3, 3), {"pads": (0, 2, 1, -1)}),
+    "filtered, kept": ((1, 40, 40, 32), (48, 32, 3, 3), {"pads": (1, 1, 1, 1)}),
+    "filtered, deep": ((1, 7, 7, 512), (64, 512, 3, 3), {"pads": (1, 1, 1, 1)}),
+    "filtered, deepest": ((1, 8, 8, 1024), (32, 1024, 3, 3), {"pads": (1, 1, 1, 1)}),
     "two groups": ((1, 8, 8, 12), (10, 6, 3, 3), {"pads": (1, 1, 1, 1), "group": 2}),
     "groups of 4": ((1, 8, 8, 64), (64, 4, 3, 3), {"pads": (1, 1, 1, 1), "group": 16}),
     "groups of 8": ((1, 8, 9, 32), (32, 8, 3, 3), {"group": 4, "strides": (2, 2)}),
@@ -111,14 +116,16 @@ def test_depthwise(name: str, residual: bool, constant: bool) -> None:
 
 @pytest.mark.parametrize("activation", ACTIVATIONS, ids=lambda a: a[0])
 @pytest.mark.parametrize("residual", ["", "before", "after"])
-@pytest.mark.parametrize("group", [1, 20])
+@pytest.mark.parametrize("group", [1, 20, 0])
 def test_epilogues(activation: tuple[str, float, float], residual: str, group: int) -> None:
     name, alpha, beta = activation
     more: dict[str, Any] = {"activation": name, "alpha": alpha, "beta": beta}
     if residual:
         more["residual_position"] = residual
-    w = (20, 20 // group, 3, 3)
-    case = conv_case((1, 6, 5, 20), w, residual=bool(residual), group=group, **more)
+    channels, padding = (20, 0) if group else (36, 1)
+    w = (channels, channels // max(1, group), 3, 3)
+    more.update(group=max(1, group), pads=(padding,) * 4)
+    case = conv_case((1, 9, 10, channels), w, residual=bool(residual), **more)
     case.check(of_largest=True, workers=(1, 2))
 
 

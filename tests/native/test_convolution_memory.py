@@ -13,8 +13,9 @@ from pelemay.graph.operations.fused import conv
 from pelemay.program.panels import depthwise_panels, window_panels
 from support.ops import Held, run_op, strided, workers_agree
 
-KINDS = ("conv", "depthwise")
+KINDS = ("conv", "depthwise", "winograd", "winograd 2x2")
 SPLIT = (27, 32, 20)
+FILTERING = {"winograd": (4, 16, 3, 0), "winograd 2x2": (2, 21, 5, 1)}
 
 
 def floats(shape: tuple[int, ...], seed: int) -> Any:
@@ -25,7 +26,9 @@ class Layer:
     """A layer of 3x3, stride s, pads 1, over (1, 13, 11, 21)."""
 
     def __init__(self, opcode: str, stride: int = 1) -> None:
-        self.opcode, self.stride = opcode, stride
+        if opcode in FILTERING and stride != 1:
+            pytest.skip("filtering is for stride 1")
+        self.kind, self.opcode, self.stride = opcode, opcode.split()[0], stride
         depthwise = opcode == "depthwise"
         self.group = 21 if depthwise else 1
         self.x = floats((1, 13, 11, 21), 1)
@@ -52,8 +55,8 @@ class Layer:
     def params(self, rows: tuple[int, int], *, after: bool = False) -> list[int | float]:
         geometry = [1, 3, 3, 1, self.stride, self.stride, 1, 1, 1, 0, 1, 1, self.group]
         shared = [*geometry, 8 if after else 1, 0.0, 0.0, int(after), *rows, 0]
-        depth = (21 * 9 if after else SPLIT[0], *SPLIT[1:])
-        return shared if self.opcode == "depthwise" else [*shared, *depth]
+        split = (21 * 9 if after else SPLIT[0], *SPLIT[1:])
+        return [*shared, *{"conv": split, "depthwise": ()}.get(self.kind, FILTERING.get(self.kind))]
 
     def run(self, output: Any, rows: tuple[int, int], **more: Any) -> Any:
         x, residual = more.pop("x", self.x), more.pop("residual", None)
@@ -108,18 +111,22 @@ def ring_of(rows: Any, first: int, last: int, size: int) -> Any:
 @pytest.mark.parametrize("opcode", KINDS)
 @pytest.mark.parametrize("stride", [1, 2])
 def test_row_ranges_and_rings(opcode: str, stride: int, isa: str) -> None:
-    """Bands of 1 to 3 rows, from a ring of rows into another, give the bits of the whole."""
+    """Bands of 1 to 4 rows, from a ring of rows into another, give the bits of the whole.
+
+    Filtering takes rows by fours, or by twos: other bands are other sums.
+    """
     layer = Layer(opcode, stride)
     height = layer.expected().shape[1]
     out_shape = layer.expected().shape
     whole = layer.run((out_shape, np.float32), (0, height), isa=isa, residual=layer.residual)
     assert_close(whole, layer.expected(residual=True))
     row = 0
-    for count in itertools.cycle((1, 2, 3)):
+    bands = {"winograd": (4,), "winograd 2x2": (2, 4)}.get(opcode, (1, 2, 3))
+    for count in itertools.cycle(bands):
         end = min(row + count, height)
         first, last = max(row * stride - 1, 0), min((end - 1) * stride + 2, 13)
         held = Held(ring_of(layer.x, first, last, 8), 13)
-        residual = Held(ring_of(layer.residual, row, end, 3), height)
+        residual = Held(ring_of(layer.residual, row, end, 4), height)
         out = Held(np.full((1, 4, *out_shape[2:]), np.float32(7)), height)
         y = layer.run(out, (row, end), x=held, residual=residual, isa=isa, workers=2)
         for i in range(row, end):

@@ -19,6 +19,20 @@ DEPTH = 512
 COLUMNS = 256
 """Columns of a part: weights of so many, times ``DEPTH``, fill half of the second cache."""
 
+SIZE = 4
+"""Outputs of a tile of Winograd's filtering, in one dimension."""
+
+MOST_FILTERED = 1024
+"""Input channels up to which the rounding errors of F(4x4, 3x3) stay below 1e-5 of the largest."""
+
+DATA, WEIGHTS, OUTPUTS = 250, 120, 320
+"""What the transforms of one vector of a tile cost, in multiply-accumulates of vectors."""
+
+KEPT_BYTES = 768 << 10
+"""Transformed weights that still leave room in the second cache."""
+
+KEEPING_BLOCK = 7
+
 SMALL = 1 << 14
 """Multiply-accumulates below which waking another worker takes longer than the work."""
 
@@ -64,12 +78,65 @@ def split_of(product: Product) -> Split:
     """The sizes for a product."""
     blocks = 1 if product.whole_sums else max(1, math.ceil(product.steps / DEPTH))
     depth = max(1, math.ceil(product.steps / blocks))
-    return Split(depth, _columns(product), max(1, product.rows))
+    return Split(depth, COLUMNS, max(1, product.rows))
 
 
-def _columns(product: Product) -> int:
-    """A multiple of 32: enough parts for several workers, the weights of each still worth it."""
-    columns = COLUMNS
-    while columns > 64 and product.columns < 4 * columns:
-        columns //= 2
-    return columns
+@dataclass(frozen=True, slots=True)
+class Filtering:
+    """A 3x3 convolution by Winograd's minimal filtering.
+
+    Parameters
+    ----------
+    size : int
+        Outputs of a tile in one dimension: 2 or 4.
+    depth : int
+        Input channels whose weights are transformed at a time.
+    block : int
+        Tiles that are transformed at a time, at most.
+    keep : bool
+        Whether transformed weights are kept for the next blocks of the same run.
+    """
+
+    size: int
+    depth: int
+    block: int
+    keep: bool
+
+    @property
+    def params(self) -> tuple[int, int, int, int]:
+        """As the kernel takes it."""
+        return (self.size, self.depth, self.block, int(self.keep))
+
+
+def filtering_of(
+    images: int, height: int, width: int, inputs: int, outputs: int
+) -> Filtering | None:
+    """How to compute a 3x3 convolution of stride 1 by filtering; None where the sum is faster.
+
+    Parameters
+    ----------
+    images, height, width : int
+        Of the output.
+    inputs, outputs : int
+        Channels.
+
+    Examples
+    --------
+    >>> filtering_of(1, 14, 14, 256, 256)
+    Filtering(size=4, depth=64, block=28, keep=False)
+    >>> filtering_of(1, 14, 14, 3, 64) is None
+    True
+    """
+    if inputs > MOST_FILTERED:
+        return None
+    tiles = images * math.ceil(height / SIZE) * math.ceil(width / SIZE)
+    groups, vectors = math.ceil(outputs / 16), math.ceil(inputs / 16)
+    points = (SIZE + 2) ** 2
+    products = points * tiles * inputs * groups
+    transforms = DATA * tiles * vectors + WEIGHTS * inputs * groups + OUTPUTS * tiles * groups
+    if products + transforms > 0.9 * 9 * images * height * width * inputs * groups:
+        return None
+    keep = points * inputs * groups * 16 * 4 <= KEPT_BYTES and tiles >= 4 * KEEPING_BLOCK
+    if keep:
+        return Filtering(SIZE, inputs, KEEPING_BLOCK, keep=True)
+    return Filtering(SIZE, min(inputs, 64), 28, keep=False)

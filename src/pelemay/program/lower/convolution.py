@@ -21,7 +21,7 @@ import numpy as np
 from pelemay.engine import native
 from pelemay.graph import DType
 from pelemay.program.panels import PANEL, depthwise_panels, mirrored, panels_of, window_panels
-from pelemay.program.schedule import SMALL, Product, split_of
+from pelemay.program.schedule import SMALL, Filtering, Product, filtering_of, split_of
 
 if TYPE_CHECKING:
     from pelemay.graph import Node
@@ -147,11 +147,26 @@ def emit(l: Lowering, task: Task, weights: Operand, kind: int) -> None:
     if task.is_depthwise:
         l.emit("depthwise", inputs, [task.y], task.params(kind), cost=cost, serial=cost < SMALL)
         return
+    filtering = _filtering(task) if kind == PACKED else None
+    if filtering is not None:
+        l.emit("winograd", inputs, [task.y], (*task.params(kind), *filtering.params), cost=cost)
+        return
     rows = task.y.size // max(1, outputs)
     whole = task.residual is not None and bool(task.epilogue[3])
     product = Product(rows, outputs // group, steps, whole)
     params = (*task.params(kind), *split_of(product).params)
     l.emit("conv", inputs, [task.y], params, cost=cost, serial=cost < SMALL)
+
+
+def _filtering(task: Task) -> Filtering | None:
+    """Winograd's filtering, where it can be used and is faster."""
+    w, ones = task.window, (1, 1, 1)
+    if w.kernel != (1, 3, 3) or (w.strides, w.dilations) != (ones, ones):
+        return None
+    if task.group != 1 or task.x.rank != 4 or w.begins[0]:
+        return None
+    images, height, width, outputs = task.y.shape
+    return filtering_of(images, height, width, task.x.shape[-1], outputs)
 
 
 def conv(l: Lowering, node: Node) -> None:
