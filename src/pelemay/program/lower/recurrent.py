@@ -32,7 +32,7 @@ DEFAULTS = {
     "LSTM": ("sigmoid", "tanh", "tanh"),
 }
 
-FUNCTIONS = {
+FUNCTIONS: dict[str, tuple[str | int, float, float]] = {
     "affine": (-1, 1.0, 0.0),
     "elu": ("Elu", 1.0, 0.0),
     "hardsigmoid": ("HardSigmoid", 0.2, 0.5),
@@ -97,15 +97,15 @@ def _functions(l: Lowering, node: Node, defaults: tuple[str, ...]) -> list[int |
     if unknown := [name for name in names if name not in FUNCTIONS]:
         raise l.unsupported(f"activation {unknown[0]}")
     numbers = {key: list(_floats(node, f"activation_{key}")) for key in ("alpha", "beta")}
-    made = []
+    made: list[tuple[int | float, ...]] = []
     for name in names:
         function, *values = FUNCTIONS[name]
         for i, key in enumerate(("alpha", "beta")):
             if key in ACTIVATIONS[name][1] and numbers[key]:
                 values[i] = numbers[key].pop(0)
-        code = native().ACTIVATIONS.index(function) if isinstance(function, str) else function
-        made.append((code, *map(float, values)))
-    nothing = (0, 0.0, 0.0)
+        code: int = native().ACTIVATIONS.index(function) if isinstance(function, str) else function
+        made.append((code, *values))
+    nothing: tuple[int | float, ...] = (0, 0.0, 0.0)
     size, missing = len(defaults), (nothing,) * (3 - len(defaults))
     groups = [(*made[i : i + size], *missing) for i in range(0, len(made), size)]
     groups += [(nothing,) * 3] * (2 - len(groups))
