@@ -28,6 +28,9 @@ CONSTANTS = {
     **{name: np.asarray(value, np.float32) for name, value in NUMBERS.items()},
     "later": np.where(TRIANGLE, 0, -math.inf).astype(np.float32)[None, None],
     "seen": TRIANGLE,
+    "nothing": np.zeros((TOKENS, TOKENS), np.float32),
+    "no": np.zeros((TOKENS, 1), bool),
+    "last": np.asarray([-1], np.int64),
     "bias": np.random.default_rng(1).standard_normal((1, HEADS, TOKENS, TOKENS)).astype(np.float32),
 }
 PLAIN = "p = Softmax(s) y = MatMul(p, v)"
@@ -65,6 +68,16 @@ SPELLINGS: dict[str, tuple[str, dict[str, Any]]] = {
         f"r = MatMul(q, k) a = Div(r, cap) t = Tanh(a) s = Mul(t, cap) {PLAIN}",
         {"softcap": 5.0},
     ),
+    "a mask of nothing": (f"r = MatMul(q, k) s = Add(r, nothing) {PLAIN}", {}),
+    "guarded by rows": (
+        "r = MatMul(q, k) s = Add(r, m) b = ReduceMax(m, last) e = Equal(b, minus) "
+        "p = Softmax(s) g = Where(e, zero, p) y = MatMul(g, v)",
+        {"masked": True},
+    ),
+    "guarded by nothing": (
+        "s = MatMul(q, k) p = Softmax(s) g = Where(no, zero, p) y = MatMul(g, v)",
+        {},
+    ),
     "guarded": (
         "s = MatMul(q, k) p = Softmax(s) n = IsNaN(p) g = Where(n, zero, p) y = MatMul(g, v)",
         {"scale": 1.0},
@@ -82,6 +95,9 @@ INPUTS = {
 KINDS = {
     "later": f"float[1,1,{TOKENS},{TOKENS}]",
     "seen": f"bool[{TOKENS},{TOKENS}]",
+    "nothing": f"float[{TOKENS},{TOKENS}]",
+    "no": f"bool[{TOKENS},1]",
+    "last": "int64[1]",
     "bias": f"float[1,{HEADS},{TOKENS},{TOKENS}]",
 }
 

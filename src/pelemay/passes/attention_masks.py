@@ -62,6 +62,8 @@ class Masks:
         total, causal = "", False
         for mask in masks:
             name = self._bias(emitter, mask)
+            if _is_nothing(emitter, name):
+                continue
             if self._is_causal(emitter, name, shape):
                 causal = True
             elif total:
@@ -107,6 +109,14 @@ class Masks:
         hides = constant.array().reshape(shape[-2:])
         seen = np.tri(shape[-1], dtype=bool)
         return bool((hides[seen] == 0).all() and (hides[~seen] <= HIDDEN).all())
+
+
+def _is_nothing(emitter: Emitter, name: str) -> bool:
+    """Whether a mask is a constant of zeros."""
+    constant = emitter.constant(name)
+    if constant is None or constant.nbytes > MAX_LOOKED_AT:
+        return False
+    return not constant.array().any()
 
 
 def _chosen(emitter: Emitter, mask: Mask, shape: Shape) -> str:

@@ -22,13 +22,21 @@ Transpose and Reshape around it that layout removes.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from math import prod
+from math import inf, prod
 
 from pelemay.graph import Attribute, Graph
 from pelemay.passes.attention_masks import Masks
 from pelemay.passes.attention_scores import Scores, scores_of, unscaled
 from pelemay.passes.emitting import Emitter
-from pelemay.passes.matching import is_float32, is_standard, permutation, scalar, shape_of
+from pelemay.passes.matching import (
+    integers,
+    is_float32,
+    is_standard,
+    operand,
+    permutation,
+    scalar,
+    shape_of,
+)
 from pelemay.passes.rewrite import Rewriter
 
 Shape = tuple[int, ...]
@@ -52,31 +60,55 @@ def _fuse(rewriter: Rewriter, index: int, masks: Masks) -> None:
     """Replace the product of shares and values of that index, if it is one."""
     graph = rewriter.graph
     shares, values = graph.nodes[index].inputs
-    scored = _softmax(rewriter, shares, index)
+    guard, shares, users = _unguarded(rewriter, shares, index)
+    scored = _softmax(rewriter, shares, users)
     scores = None if scored is None else scores_of(rewriter, scored)
     shape = shape_of(graph, scored or "")
     if scores is None or shape is None:
+        return
+    if guard and not _is_harmless(rewriter, guard, shares, scores):
         return
     step = _Step(Emitter(rewriter, graph.nodes[index].outputs[0]), shape)
     if step.write(scores, values, masks):
         rewriter.replace(index, *step.emitter.nodes)
 
 
-def _softmax(rewriter: Rewriter, shares: str, reader: int) -> str | None:
-    """What the softmax reads that makes ``shares``, which only that one product may read."""
-    graph, users = rewriter.graph, {reader}
+def _unguarded(rewriter: Rewriter, shares: str, reader: int) -> tuple[str, str, set[int]]:
+    """The condition under which shares are set to zero, the shares before, and who reads them."""
     node = rewriter.maker(shares)
-    if node is not None and is_standard(node, "Where"):
-        tested, zero, inner = node.inputs
-        test = rewriter.maker(tested)
-        guards = test is not None and is_standard(test, "IsNaN") and test.inputs == (inner,)
-        if not guards or scalar(graph, zero) != 0:
-            return None
-        users = {rewriter.makers[shares], rewriter.makers[tested]}
-        shares, node = inner, rewriter.maker(inner)
-    if node is None or not is_standard(node, "Softmax") or shares in graph.outputs:
+    zeroed = node is not None and is_standard(node, "Where")
+    if node is None or not zeroed or scalar(rewriter.graph, node.inputs[1]) != 0:
+        return "", shares, {reader}
+    condition, _, inner = node.inputs
+    users = {rewriter.makers[shares]}
+    if rewriter.only_user(condition) == rewriter.makers[shares]:
+        users.add(rewriter.makers.get(condition, -1))
+    return condition, inner, users
+
+
+def _is_harmless(rewriter: Rewriter, guard: str, shares: str, scores: Scores) -> bool:
+    """Whether shares are set to zero just where Attention gives zeros: no key is visible."""
+    constant, test = rewriter.graph.constants.get(guard), rewriter.maker(guard)
+    if constant is not None:
+        return not constant.array().any()
+    if test is None or is_standard(test, "IsNaN"):
+        return test is not None and test.inputs == (shares,)
+    most = rewriter.maker(test.inputs[0]) if is_standard(test, "Equal") else None
+    if most is None or not is_standard(most, "ReduceMax"):
+        return False
+    last = len(shape_of(rewriter.graph, most.inputs[0]) or ()) - 1
+    axes = integers(rewriter.graph, operand(most, 1))
+    along_keys = axes in ((-1,), (last,)) and bool(most.attributes.get("keepdims", 1))
+    hidden = scalar(rewriter.graph, test.inputs[1]) == -inf
+    return along_keys and hidden and most.inputs[0] in {mask.value for mask in scores.masks}
+
+
+def _softmax(rewriter: Rewriter, shares: str, users: set[int]) -> str | None:
+    """What the softmax reads that makes ``shares``, which nobody but ``users`` may read."""
+    node = rewriter.maker(shares)
+    if node is None or not is_standard(node, "Softmax") or shares in rewriter.graph.outputs:
         return None
-    rank = len(shape_of(graph, shares) or ())
+    rank = len(shape_of(rewriter.graph, shares) or ())
     last = rank >= 2 and node.attributes.get("axis", -1) in (-1, rank - 1)
     return node.inputs[0] if last and set(rewriter.users[shares]) <= users else None
 
