@@ -139,7 +139,7 @@ PM_INLINE pm_vf pm_exp_reduced(pm_vf x, pm_vf *n, pm_vi *whole) {
   const float magic = 12582912.0f;
   const pm_vf sum = pm_vaxpb(x, 1.44269504f, magic);
   *n = sum - magic;
-  *whole = (pm_vi)sum - 0x4b400000;
+  *whole = (pm_vi)((pm_vu)sum - 0x4b400000u);
   /* ln 2 in two parts; the first has so few bits that n times it is exact. */
   pm_vf r = pm_vfma(*n, pm_splat(-0.693359375f), x);
   r = pm_vfma(*n, pm_splat(2.12194440e-4f), r);
@@ -184,7 +184,7 @@ PM_INLINE pm_vf pm_vlog(pm_vf x) {
   const pm_vf small = pm_splat(FLT_MIN);
   const pm_vf normal = pm_if_less(x, small, x * 8388608.0f, x);
   /* x = 2^e m with m from sqrt(1/2) to sqrt(2) */
-  const pm_vi e = ((pm_vi)normal - 0x3f3504f3) >> 23;
+  const pm_vi e = (pm_vi)((pm_vu)normal - 0x3f3504f3u) >> 23;
   const pm_vf f = (pm_vf)((pm_vu)normal - ((pm_vu)e << 23)) - 1.0f;
   const pm_vf power = __builtin_convertvector(e, pm_vf) - pm_if_less(x, small, zero + 23.0f, zero);
   pm_vf p = pm_splat(-0.0763435066f);
