@@ -75,7 +75,7 @@ def test_metadata_is_the_same(pair: tuple[Any, Any]) -> None:
 def test_options_are_taken(model: bytes) -> None:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
-    assert pelemay.InferenceSession(model, options).backend == "reference"
+    assert pelemay.InferenceSession(model, options).backend == "native"
     own = pelemay.SessionOptions(intra_op_num_threads=1)
     assert pelemay.InferenceSession(model, own, backend="onnxruntime").backend == "onnxruntime"
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pelemay.program import Program
     from pelemay.program.write import Written
 
-DEFAULT_BACKEND = "reference"
+DEFAULT_BACKEND = "native"
 
 
 @dataclass(frozen=True)
@@ -165,6 +165,7 @@ def _arrays(model: Model, values: Mapping[str, Any]) -> dict[str, npt.NDArray[An
     import numpy as np
 
     types = {value.name: value.dtype.numpy for value in model.inputs if value.dtype is not None}
+    types.update((name, c.dtype.numpy) for name, c in model.graph.constants.items())
     return {name: np.asarray(value, types.get(name)) for name, value in values.items()}
 
 

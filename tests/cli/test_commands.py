@@ -73,7 +73,7 @@ def test_run_json(pelemay: Call, model: Path) -> None:
     answer = pelemay("run", model, "--random", "--json")
     assert answer.code == 0, answer.err
     assert np.shape(answer.json["outputs"]["y"]) == (1, 2)
-    assert answer.json["backend"] == "reference"
+    assert answer.json["backend"] == "native"
 
 
 def test_log_ops_names_each_operation(pelemay: Call, model: Path) -> None:

@@ -84,7 +84,8 @@ class NativeBackend:
         signature = _signature(first)
         if signature.is_static and not signature.overridable:
             return first, signature
-        return SpecializedRunnable(compile_for, signature.by_value), signature
+        by_value = (*signature.by_value, *signature.overridable)
+        return SpecializedRunnable(compile_for, by_value), signature
 
     def parameters(self, path: Path) -> Mapping[str, Any]:
         """The parameters of an ONNX file, as read-only arrays that lie in it."""

@@ -25,13 +25,14 @@ from pelemay.backends.protocol import Backend
 from pelemay.errors import BackendUnavailableError, InputError
 
 GROUP = "pelemay.backends"
-ALIASES = {"pelemay": "reference", "jax": "xla", "openxla": "xla", "ort": "onnxruntime"}
+_OWN = ("native", "reference")
+ALIASES = {"pelemay": "native", "jax": "xla", "openxla": "xla", "ort": "onnxruntime"}
 """Other names; ``pelemay`` stands for pelemay's own backend."""
 
 
 def names() -> tuple[str, ...]:
-    """The names of all backends, installed packages or not, ``reference`` first."""
-    return tuple(sorted(_points(), key=lambda name: (name != "reference", name)))
+    """The names of all backends, installed packages or not, pelemay's own first."""
+    return tuple(sorted(_points(), key=lambda name: (name not in _OWN, name)))
 
 
 def get(name: str) -> Backend:

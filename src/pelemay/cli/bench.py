@@ -28,7 +28,7 @@ the three shrink equally until the suite ends within --budget. --fit comes on to
 20 seconds for each job, network and backend."""
 
 MODELS = ("cats_v_dogs", "cat_dog_breeds", "resnet101-v1-7")
-BACKENDS = ("reference", "naive", "onnxruntime", "openvino", "xla")
+BACKENDS = ("native", "reference", "naive", "onnxruntime", "openvino", "xla")
 """Of these, what is installed; 'onnx' and 'torch' would take most of three minutes."""
 
 _PHASES = {"warmup": 2.0, "time": 5.0, "memory_time": 2.0}

@@ -47,7 +47,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--threads", metavar="N", type=int, help="threads to compute with")
     parser.add_argument("--top", metavar="K", type=int, default=5, help="classes to show (5)")
     parser.add_argument(
-        "--log-ops", action="store_true", help="show each operation: shapes, time, bytes"
+        "--log-ops",
+        action="store_true",
+        help="show each operation: shapes, time, bytes; on the reference backend if none is named",
     )
     add_json_flag(parser)
 
@@ -126,6 +128,8 @@ def _backend(args: argparse.Namespace) -> tuple[Any, list[OperationEntry]]:
     """The backend to run on, and the list that its operations are logged to."""
     from pelemay import backends, pipeline
 
-    backend = backends.get(args.backend or pipeline.DEFAULT_BACKEND)
+    backend = backends.get(
+        args.backend or ("reference" if args.log_ops else pipeline.DEFAULT_BACKEND)
+    )
     entries: list[OperationEntry] = []
     return (backends.logged(backend, entries.append) if args.log_ops else backend), entries

@@ -12,7 +12,7 @@ that have names are numbers, and inputs whose values are given are constants.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
@@ -72,7 +72,8 @@ def bind(
     shapes : mapping
         Input name to shape. A size's name means the same number wherever it stands.
     values : mapping
-        Input name to array. Such an input becomes a constant: a run no longer takes it.
+        Input name to array. Such an input becomes a constant: a run no longer takes it. The
+        name of a constant replaces its value.
 
     Returns
     -------
@@ -87,10 +88,11 @@ def bind(
     GraphError
         If the operands of a node contradict each other for these shapes.
     """
-    _check_names(graph, (*shapes, *values))
-    constants = {name: _constant(name, graph.inputs[name], v) for name, v in values.items()}
+    _check_names(graph, shapes, (*graph.inputs,))
+    _check_names(graph, values, (*graph.inputs, *graph.constants))
+    constants = {name: _constant(name, _declared(graph, name), v) for name, v in values.items()}
     wanted = {name: tuple(int(size) for size in shape) for name, shape in shapes.items()}
-    wanted.update((name, constant.shape) for name, constant in constants.items())
+    wanted.update((n, constant.shape) for n, constant in constants.items() if n in graph.inputs)
     sizes = _named_sizes(graph, wanted)
     inputs = {
         name: _with_shape(_sized(kind, sizes), wanted.get(name))
@@ -105,9 +107,13 @@ def bind(
     return infer(bound)
 
 
-def _check_names(graph: Graph, names: Sequence[str]) -> None:
+def _declared(graph: Graph, name: str) -> ValueType | None:
+    return graph.inputs[name] if name in graph.inputs else graph.type_of(name)
+
+
+def _check_names(graph: Graph, names: Iterable[str], allowed: Collection[str]) -> None:
     for name in names:
-        if name not in graph.inputs:
+        if name not in allowed:
             known = ", ".join(f"'{n}'" for n in graph.inputs)
             raise InputError(f"there is no input '{name}'", hint=f"inputs are {known}")
 
