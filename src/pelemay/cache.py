@@ -5,10 +5,11 @@ is gone when this returns: what compiling takes is never added to what a run tak
 
 A program's name is a hash of the content of the model's files, of the compiler, and of the shapes
 and values that it is compiled for. So that a large model is not read at each start, a note says
-which program a path led to, with size, inode and times of each file. A note is believed if all of
-these are the same, and if the files had been at rest for two seconds when they were read: a file
-that changes within one tick of the file system's clock keeps its times. The time of the last
-change of the inode is among them, which no program can set back.
+which program a path led to, with size, inode and times of each file; the time of the last change
+of the inode is among them, which no program can set back. A note is believed while all of these
+are the same, and written only if the files had been at rest for two seconds when they were read: a
+file that is changed within one tick of the file system's clock keeps its times. Files that were
+written just now are hashed again after they were compiled, and the next time.
 
 >>> size_of("1.5 GiB"), size_of("4096")
 (1610612736, 4096)
@@ -17,6 +18,7 @@ change of the inode is among them, which no program can set back.
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import json
 import logging
 import os
@@ -30,10 +32,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pelemay import __version__, errors
 from pelemay.errors import InputError, ModelError, PelemayError
+
+if TYPE_CHECKING:
+    from pelemay.importers import Model
+    from pelemay.importers.source import Source
 
 DEFAULT_LIMIT = 4 << 30
 AT_REST_NS = 2_000_000_000
@@ -120,7 +126,7 @@ class Request:
         """The same request on the command line."""
         shapes = (f"--shape={n}={'x'.join(map(str, s))}" for n, s in self.shapes.items())
         values = (f"--value={n}={json.dumps(plain(v))}" for n, v in self.values.items())
-        return [os.fspath(self.path), *shapes, *values]
+        return [os.path.abspath(self.path), *shapes, *values]  # noqa: PTH100 - keeps links
 
 
 def plain(value: Any) -> Any:
@@ -168,9 +174,10 @@ def _noted(request: Request) -> Path | None:
         note = json.loads(request.note.read_text(encoding="ascii"))
         program = folder() / note["program"]
         same = all(_fingerprint(Path(f[0]).stat()) == f[1:] for f in note["files"])
+        found = program if same and program.is_file() else None
     except (OSError, ValueError, KeyError, TypeError, IndexError):
         return None
-    return program if same and program.is_file() else None
+    return found
 
 
 def _fingerprint(status: os.stat_result) -> list[int]:
@@ -223,7 +230,9 @@ def _error(found: Mapping[str, str]) -> PelemayError:
     return made
 
 
-def fill(request: Request, sources: Iterable[Any], compile_to: Callable[[Path], object]) -> Path:
+def fill(
+    request: Request, load: Callable[[Path], Model], compile_to: Callable[[Model, Path], object]
+) -> Path:
     """Compile into the cache what is not there yet; the child process calls this.
 
     Two processes that ask for the same program wait for each other; where they cannot, both
@@ -233,37 +242,94 @@ def fill(request: Request, sources: Iterable[Any], compile_to: Callable[[Path], 
     ----------
     request : Request
         What is asked for.
-    sources : iterable
-        The model's files, with ``path``, ``status`` and ``sha256``.
+    load : callable
+        Gives the model of a path.
     compile_to : callable
-        Writes the program to a path.
+        Writes the program of a model to a path.
+
+    Raises
+    ------
+    ModelError
+        If a file of the model is changed while it is compiled.
     """
-    files = list(sources)
-    name = f"{_digest(chr(0).join((*(f.sha256 for f in files), request.options, compiler())))}.plm"
-    program = folder() / name
     _make(folder() / "notes")
+    files = _Files(request.path)
+    model = load(request.path)
+    files.read(model.sources)
+    name = f"{_digest(chr(0).join((*files.hashes, request.options, compiler())))}.plm"
+    program = folder() / name
     with _locked(program.with_suffix(".lock")):
         if not program.is_file():
-            compile_to(program)
+            with _part(program) as part:
+                compile_to(model, part)
+                files.compare()
     _note(request, files, name)
     prune(limit_bytes(), keep=program)
     return program
 
 
-def _note(request: Request, files: Sequence[Any], program: str) -> None:
+class _Files:
+    """The files of a model: whether they stayed the same from before they were loaded."""
+
+    def __init__(self, path: Path) -> None:
+        self.since = time.time_ns()
+        self.first = _hash(path) if path.is_file() and not self.is_at_rest(path) else None
+        self.sources: list[Source] = []
+        self.hashes: list[str] = []
+
+    def is_at_rest(self, path: Path) -> bool:
+        status = path.stat()
+        return self.since - max(status.st_mtime_ns, status.st_ctime_ns) >= AT_REST_NS
+
+    def read(self, sources: Iterable[Source]) -> None:
+        self.sources = list(sources)
+        self.hashes = [source.sha256 for source in self.sources]
+
+    def compare(self) -> None:
+        if self.first not in (None, self.hashes[0]):
+            raise self._changed(self.sources[0])
+        for source, sha256 in zip(self.sources, self.hashes, strict=True):
+            if not self.is_same(source):
+                raise self._changed(source)
+            if source.path and not self.is_at_rest(source.path) and _hash(source.path) != sha256:
+                raise self._changed(source)
+
+    def is_same(self, source: Source) -> bool:
+        if source.path is None or source.status is None:
+            return False
+        return _fingerprint(source.path.stat()) == _fingerprint(source.status)
+
+    def _changed(self, source: Source) -> ModelError:
+        what = "the file was changed while it was compiled"
+        return ModelError(what, where=str(source.path), hint="run it again")
+
+
+def _hash(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _note(request: Request, files: _Files, program: str) -> None:
     rows: list[list[Any]] = []
-    for source in files:
+    for source in files.sources:
         if source.path is None or source.status is None:
             return
-        now = source.path.stat()
-        newest = max(now.st_mtime_ns, now.st_ctime_ns)
-        was = _fingerprint(source.status)
-        if _fingerprint(now) != was or time.time_ns() - newest < AT_REST_NS:
+        if not files.is_same(source) or not files.is_at_rest(source.path):
             return
-        rows.append([os.path.realpath(source.path), *was])
-    part = request.note.with_name(f".{secrets.token_hex(8)}.part")
-    part.write_text(json.dumps({"program": program, "files": rows}), encoding="ascii")
-    part.replace(request.note)
+        rows.append([os.path.realpath(source.path), *_fingerprint(source.status)])
+    with _part(request.note) as part:
+        part.write_text(json.dumps({"program": program, "files": rows}), encoding="ascii")
+
+
+@contextmanager
+def _part(path: Path) -> Iterator[Path]:
+    """Another name, whose file takes the place of ``path`` when the block ends well."""
+    part = path.with_name(f".{secrets.token_hex(8)}.part")
+    try:
+        yield part
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def _make(place: Path) -> None:
@@ -298,11 +364,17 @@ def compiler() -> str:
     """A text that changes when the compiler does: its version, and the state of its files."""
     root = Path(__file__).parent
     files = [path for room in ROOMS for path in sorted((root / room).rglob("*.py"))]
-    files += sorted(root.glob("_native*"))
-    state = [
-        (p.relative_to(root).as_posix(), (s := p.stat()).st_size, s.st_mtime_ns) for p in files
-    ]
+    state = [(p.relative_to(root).as_posix(), *_size_and_time(p)) for p in files]
+    spec = importlib.util.find_spec("pelemay._native")
+    engine = os.environ.get("PELEMAY_NATIVE") or (spec.origin if spec else None)
+    if engine and Path(engine).is_file():
+        state.append(("engine", *_size_and_time(Path(engine))))
     return f"{__version__}+{_digest(repr(state))[:12]}"
+
+
+def _size_and_time(path: Path) -> tuple[int, int]:
+    status = path.stat()
+    return status.st_size, status.st_mtime_ns
 
 
 def _digest(text: str) -> str:

@@ -16,6 +16,7 @@ from pelemay.cli.sources import resolve
 from pelemay.errors import InputError
 
 if TYPE_CHECKING:
+    from pelemay.importers import Model
     from pelemay.pipeline import Compiled
 
 HELP = "Compile a model to a .plm file: planned, packed, ready to be mapped and run."
@@ -99,13 +100,12 @@ def _cached(args: argparse.Namespace) -> Path:
     from pelemay.importers import load
 
     shapes, values = shapes_of(args.shape), values_of(args.value)
-    model = load(args.model)
 
-    def compile_to(path: Path) -> None:
+    def compile_to(model: Model, path: Path) -> None:
         with progress_bar(Path(args.model).name) as progress:
             pipeline.compile(model, path, shapes=shapes, values=values, progress=progress)
 
-    return cache.fill(cache.Request(Path(args.model), shapes, values), model.sources, compile_to)
+    return cache.fill(cache.Request(Path(args.model), shapes, values), load, compile_to)
 
 
 def shapes_of(texts: list[str]) -> dict[str, tuple[int, ...]]:
