@@ -176,6 +176,7 @@ class _Replay:
                 if name not in self.expected or self._space(name) is not self._space(output):
                     continue
                 same = self.plan.placements[name] == self.plan.placements[output]
+                same = same and _shape(self.graph, name) == _shape(self.graph, output)
                 allowed = same and position in can.in_place and output == node.outputs[0]
                 if not allowed and self._view(name, mask).any():
                     what = f"output '{output}' would overwrite operand '{name}'"

@@ -133,7 +133,9 @@ def _examine(graph: Graph, node: Node) -> NodeFacts:
         can = Ability()
     makes = tuple(filter(None, node.outputs))
     names = tuple(dict.fromkeys(reads(node)))
-    places = [node.inputs[i] for i in can.in_place if i < len(node.inputs) and node.inputs[i]]
+    given = [node.inputs[i] for i in can.in_place if i < len(node.inputs) and node.inputs[i]]
+    # An operand that is broadcast is read again after its first element was replaced.
+    places = [name for name in given if shape_of(graph, name) == shape_of(graph, node.outputs[0])]
     elsewhere = {n for i, n in enumerate(node.inputs) if n and i not in can.in_place}
     free = tuple(dict.fromkeys(n for n in places if n not in elsewhere))
     return NodeFacts(node.inputs, names, makes, seen, pieces, can, free if len(makes) == 1 else ())
