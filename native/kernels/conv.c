@@ -122,12 +122,6 @@ static const float *after_part(const state *s, const pm_part *part) {
   return s->weights + (part->group * s->panels + next / PM_PANEL) * s->windows.k * PM_PANEL;
 }
 
-/* The first tiles fetch the panels that come next, each those that it is above of. */
-static const float *ahead_of(const float *soon, int64_t tile, int64_t panel) {
-  const int64_t beside = PM_MAX(1, PM_NR / PM_PANEL);
-  return soon && tile < beside ? soon + tile * panel : NULL;
-}
-
 static void do_part(const state *s, const pm_part *part) {
   const pm_epilogue *e = &s->conv.epilogue;
   const int64_t k = s->windows.k;
@@ -142,7 +136,7 @@ static void do_part(const state *s, const pm_part *part) {
     g.b = s->weights + panel * g.b_panel + k0 * PM_PANEL;
     const float *soon = g.last ? after_part(s, part) : g.b + g.k * PM_PANEL;
     for (int64_t t = part->tile0; t < part->tile1; t++) {
-      g.ahead = ahead_of(soon, t - part->tile0, g.b_panel);
+      g.ahead = pm_ahead(soon, t - part->tile0, g.b_panel);
       do_tile(s, part, t, k0, &g);
     }
   }

@@ -46,6 +46,13 @@ typedef struct {
   const float *ahead;     /* panels that are read soon, `b_panel` apart as those of b; or NULL */
 } pm_gemm;
 
+/* Of panels that are read soon, those that the tile number `tile` of a part fetches: the first tiles
+   fetch all, each one panel for each vector of columns. */
+static inline const float *pm_ahead(const float *soon, int64_t tile, int64_t panel) {
+  const int64_t beside = PM_MAX(1, PM_NR / PM_PANEL);
+  return soon && tile < beside ? soon + tile * panel : NULL;
+}
+
 /* Bias is added with the first part of the sum; so is the residual, unless it comes after. */
 void PM_FOR_ISA(pm_gemm_rows)(const pm_gemm *gemm);
 

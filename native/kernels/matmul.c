@@ -9,7 +9,7 @@ typedef struct {
   const float *a, *b, *bias, *residual;
   float *y, *packed_a, *packed_b, *tile;
   float alpha;
-  int64_t depth, columns, chunks, part_tiles, tiles, pieces, parts;
+  int64_t depth, columns, chunks, tiles, pieces, parts;
   bool in_place; /* b is read where it lies */
 } state;
 
@@ -18,6 +18,22 @@ typedef struct {
   float *y;
   int64_t column, columns, tile0, tile1;
 } part;
+
+/* Rows first: a worker finds what it reads where it wrote it. As many parts for each worker. */
+static void split(state *s, const int64_t *params, int workers) {
+  const pm_matmul *p = &s->p;
+  const int64_t beside = pm_ceil_div(workers, PM_MAX(1, p->stack));
+  s->tiles = pm_ceil_div(p->m, PM_MR);
+  const int64_t each =
+      pm_ceil_div(pm_ceil_div(s->tiles, beside), PM_MAX(1, params[MATMUL_ROWS] / PM_MR));
+  s->pieces = PM_MIN(s->tiles, each * beside);
+  /* Fewer tiles than workers: smaller parts beside each other. */
+  while (s->columns > 32 && s->pieces < beside &&
+         s->pieces * pm_ceil_div(p->n, s->columns) < 2 * beside)
+    s->columns = pm_panels(s->columns / 2) * PM_PANEL;
+  s->chunks = pm_ceil_div(p->n, s->columns);
+  s->parts = s->pieces * s->chunks * p->stack;
+}
 
 static void prepare(const pm_call *call, const pm_worker *worker, state *s) {
   const int64_t *v = call->params;
@@ -37,22 +53,14 @@ static void prepare(const pm_call *call, const pm_worker *worker, state *s) {
   s->packed_b = s->packed_a + PM_MAX_MR * pm_packed_stride(s->depth);
   s->tile = s->packed_b + (p->packed ? 0 : s->depth * s->columns);
   s->in_place = !p->packed && !p->trans_b && s->alpha == 1 && p->m <= FEW_ROWS;
-  s->chunks = (p->n + s->columns - 1) / s->columns;
-  s->tiles = (p->m + PM_MR - 1) / PM_MR;
-  const int64_t beside = PM_MAX(1, s->chunks * p->stack);
-  const int64_t wanted = PM_MAX(1, v[MATMUL_ROWS] / PM_MR);
-  const int64_t pieces = (worker->count + beside - 1) / beside;
-  s->part_tiles = PM_MAX(1, PM_MIN(wanted, (s->tiles + pieces - 1) / pieces));
-  s->pieces = (s->tiles + s->part_tiles - 1) / s->part_tiles;
-  s->parts = s->pieces * s->chunks * p->stack;
+  split(s, v, worker->count);
 }
 
-/* Parts one after the other share their b. */
+/* Parts one after the other share their rows. */
 static part part_of(const state *s, int64_t number) {
   const pm_matmul *p = &s->p;
-  const int64_t piece = number % s->pieces, beside = number / s->pieces;
-  const int64_t index = beside / s->chunks;
-  part t = {.column = beside % s->chunks * s->columns};
+  const int64_t piece = number / s->chunks % s->pieces, index = number / s->chunks / s->pieces;
+  part t = {.column = number % s->chunks * s->columns};
   t.columns = PM_MIN(s->columns, p->n - t.column);
   t.tile0 = s->tiles * piece / s->pieces;
   t.tile1 = s->tiles * (piece + 1) / s->pieces;
@@ -128,10 +136,13 @@ static void do_tile(const state *s, const part *t, int64_t first, int64_t column
     (e, g->c, g->c_row, y, s->p.y_row, aside ? residual : NULL, s->p.r_row, g->rows, g->columns);
 }
 
-static void do_tiles(const state *s, const part *t, int64_t k0, int64_t column, pm_gemm *g) {
+/* `soon` are panels that are read after these, or NULL; the first tiles fetch them. */
+static void do_tiles(const state *s, const part *t, int64_t k0, int64_t column, const float *soon,
+                     pm_gemm *g) {
   for (int64_t i = t->tile0; i < t->tile1; i++) {
     const int64_t first = s->p.m * i / s->tiles;
     g->rows = (int)(s->p.m * (i + 1) / s->tiles - first);
+    g->ahead = pm_ahead(soon, i - t->tile0, g->b_panel);
     find_rows(s, t, first, k0, g);
     do_tile(s, t, first, column, g);
   }
@@ -144,27 +155,33 @@ static void do_in_place(const state *s, const part *t, int64_t k0, pm_gemm *g) {
   g->b_panel = PM_PANEL;
   g->b_row = s->p.b_row;
   g->columns = whole;
-  if (whole) do_tiles(s, t, k0, 0, g);
+  if (whole) do_tiles(s, t, k0, 0, NULL, g);
   if (whole == t->columns) return;
   pack_panel(s, t->b + t->column + whole, k0, g->k, t->columns - whole, s->packed_b);
   g->b = s->packed_b;
   g->b_row = PM_PANEL;
   g->columns = t->columns - whole;
-  do_tiles(s, t, k0, whole, g);
+  do_tiles(s, t, k0, whole, NULL, g);
 }
 
 static void do_packed(const state *s, const part *t, int64_t k0, pm_gemm *g) {
+  const float *soon = NULL;
   g->b_row = PM_PANEL;
   g->columns = t->columns;
   if (s->p.packed) {
     g->b_panel = s->p.k * PM_PANEL;
     g->b = s->b + t->column / PM_PANEL * g->b_panel + k0 * PM_PANEL;
+    const int64_t next = t->column + t->columns;
+    if (!g->last)
+      soon = g->b + g->k * PM_PANEL;
+    else if (next < s->p.n)
+      soon = s->b + next / PM_PANEL * g->b_panel;
   } else {
     pack_b(s, t, k0, g->k);
     g->b_panel = g->k * PM_PANEL;
     g->b = s->packed_b;
   }
-  do_tiles(s, t, k0, 0, g);
+  do_tiles(s, t, k0, 0, soon, g);
 }
 
 static void do_part(const state *s, const part *t) {
@@ -186,7 +203,7 @@ PM_KERNEL(matmul) {
   state s;
   prepare(call, worker, &s);
   int64_t i;
-  while ((i = pm_take(worker, 1)) < s.parts) {
+  while ((i = pm_take_near(worker, s.parts)) >= 0) {
     const part t = part_of(&s, i);
     do_part(&s, &t);
   }
