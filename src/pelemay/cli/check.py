@@ -7,8 +7,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from pelemay.cli.compile import describe, progress_bar, show_fallbacks
 from pelemay.cli.output import add_json_flag, console, print_json, size, table
+from pelemay.cli.programs import progress_bar, rows_of, show_fallbacks
 
 HELP = "Check a .plm file: its hash, the checksum of each block, every instruction."
 EXAMPLES = """\
@@ -33,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
         ("format", findings["format"]),
         ("SHA-256", findings["sha256"]),
         ("made by", findings["producer"] or "not said"),
-        *describe(findings),
+        *rows_of(findings),
         ("opened in", f"{findings['open_ms']:.2f} ms"),
     ]
     console().print(table("program", "fine", rows=rows))
@@ -53,7 +53,7 @@ def examine(path: Path) -> dict[str, Any]:
     from pelemay.program.describe import summary
     from pelemay.program.read import read_program, verify
 
-    with progress_bar(path.name) as progress:
+    with progress_bar(f"checking {path.name}") as progress:
         header = verify(path, progress)
     started = time.perf_counter()
     opened = open_program(path)

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pelemay.cli.output import add_json_flag, console, print_json, size, table
+from pelemay.cli.programs import progress_bar, rows_of, show_fallbacks
 from pelemay.cli.sources import resolve
 from pelemay.errors import InputError
 
@@ -25,8 +23,6 @@ EXAMPLES = """\
   pelemay compile model.onnx                       writes model.plm beside it
   pelemay compile model.onnx --shape x=1x3x224x224
   pelemay compile model.onnx --no-fallback         fail if a node has no instruction"""
-
-Progress = Callable[[int, int], None]
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -65,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
     source = resolve(args.model)
     output = Path(args.output) if args.output else Path(source.name).with_suffix(".plm")
     started = time.perf_counter()
-    with progress_bar(source.name) as progress:
+    with progress_bar(f"compiling {source.name}") as progress:
         compiled = pipeline.compile(
             source,
             output,
@@ -102,7 +98,7 @@ def _cached(args: argparse.Namespace) -> Path:
     shapes, values = shapes_of(args.shape), values_of(args.value)
 
     def compile_to(model: Model, path: Path) -> None:
-        with progress_bar(Path(args.model).name) as progress:
+        with progress_bar(f"compiling {Path(args.model).name}") as progress:
             pipeline.compile(model, path, shapes=shapes, values=values, progress=progress)
 
     return cache.fill(cache.Request(Path(args.model), shapes, values), load, compile_to)
@@ -146,20 +142,6 @@ def values_of(texts: list[str]) -> dict[str, Any]:
     return found
 
 
-@contextmanager
-def progress_bar(description: str) -> Iterator[Progress | None]:
-    """A bar on stderr of the bytes that were written; none where stderr is no terminal."""
-    if not sys.stderr.isatty():
-        yield None
-        return
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
-    with Progress(*columns, console=console(stderr=True), transient=True) as bars:
-        task = bars.add_task(f"compiling {description}", total=None)
-        yield lambda done, total: bars.update(task, completed=done, total=total or None)
-
-
 def examine(compiled: Compiled, seconds: float) -> dict[str, Any]:
     """Everything that the command says, as plain data."""
     from pelemay.program.describe import summary
@@ -176,29 +158,7 @@ def examine(compiled: Compiled, seconds: float) -> dict[str, Any]:
 def show(findings: dict[str, Any]) -> None:
     """Print it for people."""
     out = console()
-    rows = [("file", f"{findings['file']} ({size(findings['file_bytes'])})"), *describe(findings)]
+    rows = [("file", f"{findings['file']} ({size(findings['file_bytes'])})"), *rows_of(findings)]
     rows.append(("compiled in", f"{findings['seconds']:.1f} s"))
     out.print(table("program", "", rows=rows))
     show_fallbacks(findings)
-
-
-def describe(findings: dict[str, Any]) -> list[tuple[str, str]]:
-    """Rows of a program's summary, for ``compile``, ``check`` and ``inspect``."""
-    nodes, native = findings["nodes"], findings["native_nodes"]
-    share = f"{native} of {nodes}" + (f" ({native / nodes:.0%})" if nodes else "")
-    return [
-        *((f"input {name}", kind or "?") for name, kind in findings["inputs"].items()),
-        *((f"output {name}", kind or "?") for name, kind in findings["outputs"].items()),
-        ("weights, mapped", f"{size(findings['weights_bytes'])} in {findings['blocks']} blocks"),
-        ("arena", f"{size(findings['arena_bytes'])}"),
-        ("instructions", str(findings["instructions"])),
-        ("native nodes", share),
-    ]
-
-
-def show_fallbacks(findings: dict[str, Any]) -> None:
-    """Print what the reference backend has to run, and why."""
-    if not findings["fallbacks"]:
-        return
-    rows = [(entry["node"], entry["reason"]) for entry in findings["fallbacks"]]
-    console().print(table("runs on the reference backend", "because", rows=rows))

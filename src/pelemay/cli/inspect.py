@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 from collections import Counter
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pelemay.cli.output import add_json_flag, console, print_json, size, table
+from pelemay.cli.programs import listing, rows_of, show_fallbacks, show_opcodes
 from pelemay.cli.sources import resolve
 
 if TYPE_CHECKING:
@@ -18,14 +20,21 @@ EXAMPLES = """\
   pelemay inspect resnet101-v1-7
   pelemay inspect model.onnx --parameters     every parameter: where it lies, and how
   pelemay inspect model.onnx --text           the graph as text
+  pelemay inspect model.onnx --native         what the engine runs, what not, and why
+  pelemay inspect model.plm                   a compiled program; --text lists its instructions
   pelemay inspect model.onnx --json"""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    parser.add_argument("model", metavar="MODEL", help="an ONNX file, or a name of 'models list'")
+    parser.add_argument(
+        "model", metavar="MODEL", help="an ONNX or .plm file, or a name of 'models list'"
+    )
     parser.add_argument("--parameters", action="store_true", help="list every parameter")
     parser.add_argument("--text", action="store_true", help="print the graph as text")
+    parser.add_argument(
+        "--native", action="store_true", help="say what the engine would not run, and why"
+    )
     add_json_flag(parser)
 
 
@@ -33,13 +42,18 @@ def run(args: argparse.Namespace) -> int:
     """Print what was asked for."""
     from pelemay.importers import load
 
-    model = load(resolve(args.model))
+    path = resolve(args.model)
+    if path.suffix == ".plm":
+        return _run_program(path, args)
+    model = load(path)
     if args.text:
         from pelemay.graph.text import to_text
 
         print(to_text(model.graph))
         return 0
     findings = examine(model)
+    if args.native:
+        findings["native"] = _native(model)
     if args.parameters:
         findings["parameter_list"] = _parameters(model)
     if args.json:
@@ -47,6 +61,45 @@ def run(args: argparse.Namespace) -> int:
     else:
         _show(findings)
     return 0
+
+
+def _run_program(path: Path, args: argparse.Namespace) -> int:
+    """The same for a compiled program."""
+    from pelemay.program.describe import summary
+    from pelemay.program.read import read_program
+
+    program = read_program(path)
+    if args.text:
+        console().print("\n".join(listing(program)), markup=False, soft_wrap=True)
+        return 0
+    findings = {"file": str(path), "file_bytes": path.stat().st_size, **summary(program)}
+    if args.parameters:
+        findings["block_list"] = [
+            {"name": b.name, "bytes": b.nbytes, "offset": b.offset} for b in program.blocks
+        ]
+    if args.json:
+        print_json(findings)
+    else:
+        _show_program(findings)
+    return 0
+
+
+def _show_program(findings: dict[str, Any]) -> None:
+    head = ("file", f"{findings['file']} ({size(findings['file_bytes'])})")
+    console().print(table("program", "", rows=[head, *rows_of(findings)]))
+    show_opcodes(findings)
+    show_fallbacks(findings)
+    if listed := findings.get("block_list"):
+        rows = [(b["name"], size(b["bytes"]), f"{b['offset']:,}") for b in listed]
+        console().print(table("block", "size", "at byte", rows=rows, right=[1, 2]))
+
+
+def _native(model: Model) -> dict[str, Any]:
+    """What the engine would run, and what it would not; nothing is written."""
+    from pelemay import pipeline
+    from pelemay.program.describe import summary
+
+    return summary(pipeline.lower(model))
 
 
 def examine(model: Model) -> dict[str, Any]:
@@ -119,6 +172,9 @@ def _show(findings: dict[str, Any]) -> None:
     out.print(table("model", "", rows=rows))
     rows3 = [(o["operation"], str(o["count"]), o["runs_on"]) for o in findings["operations"]]
     out.print(table("operation", "count", "runs on", rows=rows3, right=[1]))
+    if native := findings.get("native"):
+        out.print(table("compiled", "", rows=rows_of(native)))
+        show_fallbacks(native)
     if listed := findings.get("parameter_list"):
         rows5 = [
             (

@@ -1,0 +1,95 @@
+"""What commands say of a compiled program: its summary, its fallbacks, its instructions.
+
+In: what :func:`pelemay.program.describe.summary` found, or a program. Out: rows and text.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from pelemay.cli.output import console, size, table
+
+if TYPE_CHECKING:
+    from pelemay.program import Instruction, Program, Tensor
+
+Progress = Callable[[int, int], None]
+
+
+@contextmanager
+def progress_bar(description: str) -> Iterator[Progress | None]:
+    """A bar on stderr of the bytes that were done; none where stderr is no terminal."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
+    with Progress(*columns, console=console(stderr=True), transient=True) as bars:
+        task = bars.add_task(description, total=None)
+        yield lambda done, total: bars.update(task, completed=done, total=total or None)
+
+
+def rows_of(findings: dict[str, Any]) -> list[tuple[str, str]]:
+    """A program's summary as rows of a table."""
+    nodes, native = findings["nodes"], findings["native_nodes"]
+    share = f"{native} of {nodes}" + (f" ({native / nodes:.0%})" if nodes else "")
+    return [
+        *((f"input {name}", kind or "?") for name, kind in findings["inputs"].items()),
+        *((f"output {name}", kind or "?") for name, kind in findings["outputs"].items()),
+        *((f"compiled for {n}", "x".join(map(str, s))) for n, s in findings["shapes"].items()),
+        ("weights, mapped", f"{size(findings['weights_bytes'])} in {findings['blocks']} blocks"),
+        ("arena", f"{size(findings['arena_bytes'])}"),
+        ("instructions", str(findings["instructions"])),
+        ("native nodes", share),
+    ]
+
+
+def show_fallbacks(findings: dict[str, Any]) -> None:
+    """Print what the reference backend has to run, and why."""
+    if not findings["fallbacks"]:
+        return
+    rows = [(entry["node"], entry["reason"]) for entry in findings["fallbacks"]]
+    console().print(table("runs on the reference backend", "because", rows=rows))
+
+
+def show_opcodes(findings: dict[str, Any]) -> None:
+    """Print how many instructions of each kind there are."""
+    rows = [(opcode, str(count)) for opcode, count in findings["opcodes"].items()]
+    console().print(table("instruction", "count", rows=rows, right=[1]))
+
+
+def listing(program: Program) -> Iterator[str]:
+    """The instructions as text, one a line: operands, parameters, the node that they are of.
+
+    An operand is its type, and where it begins: ``a`` the arena, ``w`` the weights, ``i`` and
+    ``o`` an input or output with its number.
+    """
+    for number, instruction in enumerate(program.instructions):
+        outputs = ", ".join(_operand(program, n) for n in instruction.outputs)
+        inputs = ", ".join(_operand(program, n) for n in instruction.inputs)
+        call = f"{instruction.opcode}({inputs}) [{' '.join(map(str, instruction.params))}]"
+        yield f"{number:4} {outputs} = {call}{_note(instruction)}"
+
+
+def _note(instruction: Instruction) -> str:
+    serial = " serial" if instruction.serial else ""
+    return f"{serial} # {instruction.name}, cost {instruction.cost}"
+
+
+def _operand(program: Program, number: int | None) -> str:
+    if number is None:
+        return "_"
+    tensor = program.tensors[number]
+    sizes = ",".join(map(str, tensor.shape))
+    strides = "" if tensor.is_contiguous else f" strides {','.join(map(str, tensor.strides))}"
+    return f"{tensor.dtype.value}[{sizes}]{strides} {_place(tensor)}"
+
+
+def _place(tensor: Tensor) -> str:
+    letter = tensor.space.name[0].lower()
+    index = str(tensor.index) if letter in "io" else ""
+    ring = f" ring {tensor.ring}" if tensor.ring else ""
+    return f"@{letter}{index}+{tensor.offset}{ring}"

@@ -1,0 +1,162 @@
+"""compile, check, inspect and cache: what they print of compiled programs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx.parser
+import pytest
+
+from pelemay.errors import InputError
+
+Call = Callable[..., Any]
+
+FALLING_BACK = """<ir_version: 8, opset_import: ["" : 20]>
+words (string[2] s, float[n] x) => (bool[2] y, float[n] z) {
+  y = RegexFullMatch <pattern = "a+"> (s)
+  z = Relu(x) }"""
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("PELEMAY_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def words(tmp_path: Path) -> Path:
+    path = tmp_path / "words.onnx"
+    path.write_bytes(onnx.parser.parse_model(FALLING_BACK).SerializeToString())
+    return path
+
+
+def test_compile_says_what_it_made(pelemay: Call, model: Path, tmp_path: Path) -> None:
+    answer = pelemay("compile", model, "-o", tmp_path / "a.plm")
+    assert answer.code == 0, answer.err
+    for text in ("float32[1, 3]", "weights, mapped", "arena", "(100%)"):
+        assert text in answer.out
+    assert (tmp_path / "a.plm").is_file()
+
+
+def test_compile_as_json(pelemay: Call, model: Path, tmp_path: Path) -> None:
+    found = pelemay("compile", model, "-o", tmp_path / "a.plm", "--json").json
+    assert found["file_bytes"] == (tmp_path / "a.plm").stat().st_size
+    assert found["fallbacks"] == []
+    assert found["nodes"] == found["native_nodes"] > 0
+    assert found["inputs"] == {"x": "float32[1, 3]"}
+
+
+def test_compile_writes_beside_you(
+    pelemay: Call, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert pelemay("compile", model).code == 0
+    assert (tmp_path / "small.plm").is_file()
+
+
+def test_a_program_runs_as_a_model(pelemay: Call, model: Path, tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", np.float32([[1, -2, 3]]))
+    pelemay("compile", model, "-o", tmp_path / "a.plm")
+    outputs = []
+    for which in (model, tmp_path / "a.plm"):
+        answer = pelemay(
+            "run", which, "--input", tmp_path / "x.npy", "--output", tmp_path / "y.npy"
+        )
+        assert answer.code == 0, answer.err
+        outputs.append(np.load(tmp_path / "y.npy"))
+    np.testing.assert_array_equal(outputs[0], outputs[1])
+
+
+def test_fallbacks_are_listed_with_reasons(pelemay: Call, words: Path, tmp_path: Path) -> None:
+    answer = pelemay("compile", words, "-o", tmp_path / "a.plm", "--shape", "x=5")
+    assert answer.code == 0, answer.err
+    assert "RegexFullMatch 'y'" in answer.out
+    assert "compiled for x" in answer.out
+    assert "1 of 2 (50%)" in answer.out
+    inspected = pelemay("inspect", words, "--native", "--json").json["native"]
+    assert [entry["node"] for entry in inspected["fallbacks"]] == ["RegexFullMatch 'y'"]
+    assert "because" in pelemay("inspect", words, "--native").out
+
+
+def test_no_fallback_refuses(pelemay: Call, words: Path, tmp_path: Path) -> None:
+    answer = pelemay("compile", words, "-o", tmp_path / "a.plm", "--no-fallback")
+    assert answer.code == 1
+    assert "1 node has no instruction: RegexFullMatch 'y'" in answer.err
+    assert not (tmp_path / "a.plm").exists()
+
+
+@pytest.mark.parametrize(
+    ("option", "text", "message"),
+    [
+        ("--shape", "x", "--shape: 'x' is not a name and a shape. write x=1x3x224x224"),
+        ("--shape", "x=1xa", "is not a name and a shape"),
+        ("--value", "x=[", "--value: 'x=[' is not a name and a value. write shape=[1,128]"),
+        ("--shape", "z=1", "there is no input 'z'"),
+        ("--value", "x=[1,2]", "input 'x' is float32[1, 3], which a shape of (2,) does not fit"),
+    ],
+)
+def test_wrong_bindings_are_said(
+    pelemay: Call, model: Path, tmp_path: Path, option: str, text: str, message: str
+) -> None:
+    answer = pelemay("compile", model, "-o", tmp_path / "a.plm", option, text)
+    assert answer.code == 1
+    assert message in answer.err
+
+
+def test_a_name_may_hold_an_equals_sign() -> None:
+    from pelemay.cli.compile import shapes_of, values_of
+
+    assert shapes_of(["a=b=2x3"]) == {"a=b": (2, 3)}
+    assert values_of(["a=[1]", 'b={"c": "=="}']) == {"a": [1], "b": {"c": "=="}}
+    with pytest.raises(InputError):
+        shapes_of(["=2x3"])
+
+
+def test_check_says_that_it_is_fine(pelemay: Call, model: Path, tmp_path: Path) -> None:
+    path = tmp_path / "a.plm"
+    pelemay("compile", model, "-o", path)
+    answer = pelemay("check", path)
+    assert answer.code == 0, answer.err
+    assert "SHA-256" in answer.out
+    found = pelemay("check", path, "--json").json
+    assert (found["format"], found["file_bytes"]) == ("1.0", path.stat().st_size)
+
+
+def test_check_says_what_is_damaged(pelemay: Call, model: Path, tmp_path: Path) -> None:
+    path = tmp_path / "a.plm"
+    pelemay("compile", model, "-o", path)
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+    answer = pelemay("check", path)
+    assert answer.code == 1
+    assert answer.out == ""
+    assert f"{path}: weights are damaged: 'w" in answer.err
+
+
+def test_inspect_a_program(pelemay: Call, model: Path, tmp_path: Path) -> None:
+    path = tmp_path / "a.plm"
+    pelemay("compile", model, "-o", path)
+    shown = pelemay("inspect", path)
+    assert shown.code == 0, shown.err
+    assert "matmul" in shown.out
+    listed = pelemay("inspect", path, "--text").out.splitlines()
+    assert listed[0].lstrip().startswith("0 float32[1,2] @o0+0 = matmul(float32[1,3] @i0+0, ")
+    found = pelemay("inspect", path, "--json", "--parameters").json
+    assert found["opcodes"]["matmul"] == 1
+    assert sum(block["bytes"] for block in found["block_list"]) <= found["weights_bytes"]
+
+
+def test_cache(pelemay: Call, model: Path, cache: Path) -> None:
+    assert pelemay("cache", "path").out.strip() == str(cache / "programs")
+    assert pelemay("cache", "list", "--json").json["programs"] == []
+    assert pelemay("run", model, "--random", "--backend", "native").code == 0
+    listed = pelemay("cache", "list")
+    assert "small.onnx" in listed.out
+    assert "just now" in listed.out
+    cleared = pelemay("cache", "clear")
+    assert (cleared.code, "freed" in cleared.out) == (0, True)
+    assert pelemay("cache", "list", "--json").json["bytes"] == 0
