@@ -5,7 +5,7 @@
 
 The ratio is ours / the peer's: below 1 pelemay is faster. All outputs are compared before anything
 is timed. Peers run with their default settings and the same number of threads; one that is not
-installed is left out. A round is one run of each, so that what else the machine does hits all alike.
+installed is left out. A round is one run of each: what else the machine does hits all alike.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def feeds_of(path: Path) -> dict[str, Any]:
 
 def agree(ours: list[Any], theirs: list[Any]) -> float:
     """The largest difference, relative to the largest value."""
-    gaps = [np.abs(a - b).max() / max(np.abs(b).max(), 1e-30) for a, b in zip(ours, theirs)]
+    gaps = [np.abs(a - b).max() / max(np.abs(b).max(), 1e-30) for a, b in zip(ours, theirs, strict=True)]
     return float(max(gaps))
 
 

@@ -14,10 +14,6 @@ NodeArg(name='x', type='tensor(float)', shape=[2])
 
 from __future__ import annotations
 
-import logging
-import shutil
-import tempfile
-import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -40,8 +36,6 @@ from pelemay.pipeline import DEFAULT_BACKEND, prepare
 if TYPE_CHECKING:
     from pelemay.backends.protocol import Backend
     from pelemay.signature import Signature, Types
-
-_log = logging.getLogger(__name__)
 
 _ORT_NAMES = {DType.FLOAT32: "float", DType.FLOAT64: "double"}
 
@@ -128,7 +122,10 @@ class InferenceSession:
     ) -> None:
         named = {p if isinstance(p, str) else p[0] for p in providers or ()}
         if unknown := named - {"CPUExecutionProvider"}:
-            _log.warning("providers %s are not here; the CPU is used", sorted(unknown))
+            import logging
+
+            what = "providers %s are not here; the CPU is used"
+            logging.getLogger(__name__).warning(what, sorted(unknown))
         threads = threads or getattr(sess_options, "intra_op_num_threads", 0) or None
         if isinstance(path_or_bytes, bytes):
             path = self._written(path_or_bytes)
@@ -140,6 +137,10 @@ class InferenceSession:
 
     def _written(self, model: bytes) -> Path:
         """The bytes as a file that goes with this session: backends take paths."""
+        import shutil
+        import tempfile
+        import weakref
+
         folder = tempfile.mkdtemp(prefix="pelemay-")
         weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
         path = Path(folder) / "model.onnx"

@@ -11,10 +11,15 @@ In: a backend's name. Out: the backend, whose packages are imported only when it
 
 from __future__ import annotations
 
-from pelemay.backends.decorate import Record, decorate, runs_by_operation
-from pelemay.backends.log import OperationEntry, logged
-from pelemay.backends.protocol import Backend, OperationByOperation, Runnable
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from pelemay.backends.registry import available, get, names
+
+if TYPE_CHECKING:
+    from pelemay.backends.decorate import Record, decorate, runs_by_operation
+    from pelemay.backends.log import OperationEntry, logged
+    from pelemay.backends.protocol import Backend, OperationByOperation, Runnable
 
 __all__ = [
     "Backend",
@@ -29,3 +34,23 @@ __all__ = [
     "names",
     "runs_by_operation",
 ]
+
+_HOMES = {
+    "Backend": "protocol",
+    "OperationByOperation": "protocol",
+    "OperationEntry": "log",
+    "Record": "decorate",
+    "Runnable": "protocol",
+    "decorate": "decorate",
+    "logged": "log",
+    "runs_by_operation": "decorate",
+}
+"""Loaded when first used: a run of a compiled program needs none of them."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'pelemay.backends' has no attribute {name!r}")
+    value = getattr(import_module(f"pelemay.backends.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value

@@ -1,4 +1,4 @@
-"""Which backends there are: entry points of the group ``pelemay.backends``.
+"""Which backends there are: pelemay's own two, and entry points of the group ``pelemay.backends``.
 
 In: a name. Out: a backend, imported only now. Another package adds one with
 
@@ -15,9 +15,8 @@ True
 
 from __future__ import annotations
 
-import difflib
 from functools import cache
-from importlib.metadata import EntryPoint, entry_points
+from importlib import import_module
 from typing import Any, cast
 
 from pelemay.backends.packages import why_missing
@@ -25,14 +24,19 @@ from pelemay.backends.protocol import Backend
 from pelemay.errors import BackendUnavailableError, InputError
 
 GROUP = "pelemay.backends"
-_OWN = ("native", "reference")
+OWN = {
+    "native": "pelemay.backends.native:NativeBackend",
+    "reference": "pelemay.backends.reference:ReferenceBackend",
+}
+"""These need no packages: they are found without reading what is installed, which takes 3 MiB."""
+
 ALIASES = {"pelemay": "native", "jax": "xla", "openxla": "xla", "ort": "onnxruntime"}
 """Other names; ``pelemay`` stands for pelemay's own backend."""
 
 
 def names() -> tuple[str, ...]:
     """The names of all backends, installed packages or not, pelemay's own first."""
-    return tuple(sorted(_points(), key=lambda name: (name not in _OWN, name)))
+    return (*OWN, *sorted(_points().keys() - OWN.keys()))
 
 
 def get(name: str) -> Backend:
@@ -59,7 +63,7 @@ def get(name: str) -> Backend:
     Examples
     --------
     >>> get("pelemay").name
-    'reference'
+    'native'
     >>> get("refrence")  # doctest: +ELLIPSIS
     Traceback (most recent call last):
     pelemay.errors.InputError: there is no backend 'refrence'. did you mean 'reference'? ...
@@ -89,20 +93,24 @@ def _reason(name: str) -> str | None:
 
 
 def _factory(name: str) -> Any:
-    point = EntryPoint(name, name, GROUP) if ":" in name else _point(ALIASES.get(name, name))
+    place = name if ":" in name else _place(ALIASES.get(name, name))
+    module, _, attribute = place.partition(":")
     try:
-        return point.load()
+        return getattr(import_module(module), attribute)
     except Exception as error:
         raise BackendUnavailableError(
-            f"{point.value} cannot be loaded: {error}", where=f"backend '{name}'"
+            f"{place} cannot be loaded: {error}", where=f"backend '{name}'"
         ) from error
 
 
-def _point(name: str) -> EntryPoint:
-    points = _points()
-    if name in points:
-        return points[name]
-    close = difflib.get_close_matches(name, [*points, *ALIASES], n=3, cutoff=0.5)
+def _place(name: str) -> str:
+    """``module:attribute`` of a backend's class or factory."""
+    found = OWN.get(name) or _points().get(name)
+    if found is not None:
+        return found
+    from difflib import get_close_matches
+
+    close = get_close_matches(name, [*names(), *ALIASES], n=3, cutoff=0.5)
     guess = f"did you mean {' or '.join(map(repr, close))}? " if close else ""
     raise InputError(
         f"there is no backend '{name}'", hint=f"{guess}Backends are {', '.join(names())}"
@@ -110,5 +118,7 @@ def _point(name: str) -> EntryPoint:
 
 
 @cache
-def _points() -> dict[str, EntryPoint]:
-    return {point.name: point for point in entry_points(group=GROUP)}
+def _points() -> dict[str, str]:
+    from importlib.metadata import entry_points
+
+    return {point.name: point.value for point in entry_points(group=GROUP)}
