@@ -92,11 +92,9 @@ static void find_rows(const state *s, int64_t line, int64_t first, const pm_part
   g->a = s->packed;
 }
 
-/* One tile of rows of one part, one block of the sum. */
-static void do_tile(const state *s, const pm_part *part, int64_t tile, int64_t k0, pm_gemm *g) {
-  const int64_t line = tile / s->split.per_line, i = tile % s->split.per_line;
-  const int64_t first = s->split.pixels * i / s->split.per_line;
-  g->rows = (int)(s->split.pixels * (i + 1) / s->split.per_line - first);
+/* Pixels [first, first + g->rows) of a line, one block of the sum. */
+static void do_tile(const state *s, const pm_part *part, int64_t line, int64_t first, int64_t k0,
+                    pm_gemm *g) {
   find_rows(s, line, first, part, k0, g);
   const int64_t column = part->group * s->columns + part->column;
   float *out = s->out + place(s, &s->conv.y, line, first) + column;
@@ -122,6 +120,18 @@ static const float *after_part(const state *s, const pm_part *part) {
   return s->weights + (part->group * s->panels + next / PM_PANEL) * s->windows.k * PM_PANEL;
 }
 
+/* Pixels [begin, end) of a line, in tiles of much the same size. */
+static void do_line(const state *s, const pm_part *part, int64_t line, int64_t begin, int64_t end,
+                       const float *soon, int64_t k0, pm_gemm *g) {
+  const int64_t tiles = pm_ceil_div(end - begin, PM_MR);
+  for (int64_t t = 0; t < tiles; t++) {
+    const int64_t first = (end - begin) * t / tiles;
+    g->rows = (int)((end - begin) * (t + 1) / tiles - first);
+    g->ahead = pm_ahead(soon, t, g->b_panel);
+    do_tile(s, part, line, begin + first, k0, g);
+  }
+}
+
 static void do_part(const state *s, const pm_part *part) {
   const pm_epilogue *e = &s->conv.epilogue;
   const int64_t k = s->windows.k;
@@ -135,10 +145,12 @@ static void do_part(const state *s, const pm_part *part) {
     g.first = k0 == 0, g.last = k0 + g.k == k;
     g.b = s->weights + panel * g.b_panel + k0 * PM_PANEL;
     const float *soon = g.last ? after_part(s, part) : g.b + g.k * PM_PANEL;
-    for (int64_t t = part->tile0; t < part->tile1; t++) {
-      g.ahead = pm_ahead(soon, t - part->tile0, g.b_panel);
-      do_tile(s, part, t, k0, &g);
+    if (s->split.lines == 1) {
+      do_line(s, part, 0, part->begin, part->end, soon, k0, &g);
+      continue;
     }
+    for (int64_t line = part->begin; line < part->end; line++)
+      do_line(s, part, line, 0, s->split.pixels, line == part->begin ? soon : NULL, k0, &g);
   }
 }
 

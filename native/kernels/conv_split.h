@@ -13,17 +13,17 @@ enum {
 };
 
 typedef struct {
-  int64_t lines, pixels;   /* runs of output pixels that are evenly spaced, and their length */
-  int64_t per_line, tiles; /* tiles of rows */
+  int64_t lines, pixels; /* runs of output pixels that are evenly spaced, and their length */
+  int64_t units;         /* what rows are cut into: lines, pixels where there is only one line */
   int64_t depth;
-  int64_t columns, chunks;    /* of a group: channels of a part, parts side by side */
+  int64_t width;           /* channels of a group */
+  int64_t columns, chunks; /* channels of a part, parts side by side in a group */
   int64_t pieces;          /* parts one after the other */
   int64_t parts;
-  int64_t width; /* channels of a group */
 } pm_split;
 
 typedef struct {
-  int64_t group, column, columns, tile0, tile1;
+  int64_t group, column, columns, begin, end; /* units [begin, end) */
 } pm_part;
 
 static inline pm_split pm_split_of(const pm_conv *c, const int64_t *params, bool has_residual,
@@ -35,18 +35,18 @@ static inline pm_split pm_split_of(const pm_conv *c, const int64_t *params, bool
   s.lines = c->y.n * c->y.d * rows;
   s.pixels = c->y.w;
   if (flat) s.pixels *= s.lines, s.lines = PM_MIN(s.lines, 1);
-  s.per_line = pm_ceil_div(s.pixels, tile_rows);
-  s.tiles = s.lines * s.per_line;
+  s.units = s.lines == 1 ? s.pixels : s.lines;
+  /* Rows first: a worker finds what it reads where it wrote it. As many pieces for each worker, but
+     none that is less than a tile. */
+  const int64_t tiles = pm_ceil_div(s.pixels, tile_rows) * s.lines;
+  const int64_t each = pm_ceil_div(pm_ceil_div(tiles, workers),
+                                   PM_MAX(1, params[SPLIT_ROWS] / tile_rows));
+  s.pieces = PM_MIN(PM_MIN(tiles, each * workers), s.units);
   s.columns = PM_MIN(params[SPLIT_COLUMNS], width);
-  /* Fewer tiles than workers: smaller parts beside each other. */
-  while (s.columns > 32 && s.tiles < workers &&
-         s.tiles * c->groups * pm_ceil_div(width, s.columns) < workers)
+  while (s.columns > 32 && s.pieces < workers &&
+         s.pieces * c->groups * pm_ceil_div(width, s.columns) < 2 * workers)
     s.columns = pm_panels(s.columns / 2) * PM_PANEL;
   s.chunks = pm_ceil_div(width, PM_MAX(s.columns, 1));
-  const int64_t wanted = PM_MAX(1, params[SPLIT_ROWS] / tile_rows);
-  /* Rows first: a worker finds what it reads where it wrote it. As many pieces for each worker. */
-  const int64_t each = pm_ceil_div(pm_ceil_div(s.tiles, workers), wanted);
-  s.pieces = PM_MIN(s.tiles, each * workers);
   s.parts = c->groups * s.chunks * s.pieces;
   return s;
 }
@@ -58,8 +58,8 @@ static inline void pm_part_of(const pm_split *s, int64_t number, pm_part *part) 
   part->group = beside / s->chunks;
   part->column = beside % s->chunks * s->columns;
   part->columns = PM_MIN(s->columns, s->width - part->column);
-  part->tile0 = s->tiles * piece / s->pieces;
-  part->tile1 = s->tiles * (piece + 1) / s->pieces;
+  part->begin = s->units * piece / s->pieces;
+  part->end = s->units * (piece + 1) / s->pieces;
 }
 
 #endif

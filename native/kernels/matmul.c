@@ -9,24 +9,24 @@ typedef struct {
   const float *a, *b, *bias, *residual;
   float *y, *packed_a, *packed_b, *tile;
   float alpha;
-  int64_t depth, columns, chunks, tiles, pieces, parts;
+  int64_t depth, columns, chunks, pieces, parts;
   bool in_place; /* b is read where it lies */
 } state;
 
 typedef struct {
   const float *a, *b, *residual;
   float *y;
-  int64_t column, columns, tile0, tile1;
+  int64_t column, columns, row0, row1;
 } part;
 
 /* Rows first: a worker finds what it reads where it wrote it. As many parts for each worker. */
 static void split(state *s, const int64_t *params, int workers) {
   const pm_matmul *p = &s->p;
   const int64_t beside = pm_ceil_div(workers, PM_MAX(1, p->stack));
-  s->tiles = pm_ceil_div(p->m, PM_MR);
+  const int64_t tiles = pm_ceil_div(p->m, PM_MR);
   const int64_t each =
-      pm_ceil_div(pm_ceil_div(s->tiles, beside), PM_MAX(1, params[MATMUL_ROWS] / PM_MR));
-  s->pieces = PM_MIN(s->tiles, each * beside);
+      pm_ceil_div(pm_ceil_div(tiles, beside), PM_MAX(1, params[MATMUL_ROWS] / PM_MR));
+  s->pieces = PM_MIN(tiles, each * beside);
   /* Fewer tiles than workers: smaller parts beside each other. */
   while (s->columns > 32 && s->pieces < beside &&
          s->pieces * pm_ceil_div(p->n, s->columns) < 2 * beside)
@@ -62,8 +62,8 @@ static part part_of(const state *s, int64_t number) {
   const int64_t piece = number / s->chunks % s->pieces, index = number / s->chunks / s->pieces;
   part t = {.column = number % s->chunks * s->columns};
   t.columns = PM_MIN(s->columns, p->n - t.column);
-  t.tile0 = s->tiles * piece / s->pieces;
-  t.tile1 = s->tiles * (piece + 1) / s->pieces;
+  t.row0 = p->m * piece / s->pieces;
+  t.row1 = p->m * (piece + 1) / s->pieces;
   t.a = s->a + pm_stacked(p, p->a_step, index);
   t.b = s->b + pm_stacked(p, p->b_step, index);
   t.y = s->y + pm_stacked(p, p->y_step, index) + t.column;
@@ -139,10 +139,11 @@ static void do_tile(const state *s, const part *t, int64_t first, int64_t column
 /* `soon` are panels that are read after these, or NULL; the first tiles fetch them. */
 static void do_tiles(const state *s, const part *t, int64_t k0, int64_t column, const float *soon,
                      pm_gemm *g) {
-  for (int64_t i = t->tile0; i < t->tile1; i++) {
-    const int64_t first = s->p.m * i / s->tiles;
-    g->rows = (int)(s->p.m * (i + 1) / s->tiles - first);
-    g->ahead = pm_ahead(soon, i - t->tile0, g->b_panel);
+  const int64_t rows = t->row1 - t->row0, tiles = pm_ceil_div(rows, PM_MR);
+  for (int64_t i = 0; i < tiles; i++) {
+    const int64_t first = t->row0 + rows * i / tiles;
+    g->rows = (int)(t->row0 + rows * (i + 1) / tiles - first);
+    g->ahead = pm_ahead(soon, i, g->b_panel);
     find_rows(s, t, first, k0, g);
     do_tile(s, t, first, column, g);
   }
