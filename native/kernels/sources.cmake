@@ -16,6 +16,8 @@ set(PELEMAY_FAMILIES
   matmul
   matmul_plain
   attention
+  attention_linear
+  attention_rotary
   norm
   norm_batch
   norm_lrn

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pelemay.engine import native
 from support.nodes import Case
 from support.ops import run_op, workers_agree
 
@@ -195,3 +196,39 @@ def test_results_do_not_depend_on_workers(isa: str) -> None:
         return run_op("attention", [q, k, v, None, None], outputs, params, workers=workers, isa=isa)
 
     workers_agree(run)
+
+
+@pytest.mark.parametrize("interleaved", [0, 1])
+@pytest.mark.parametrize("turned", [0, 4])
+@pytest.mark.parametrize("form", ["heads", "packed"])
+@pytest.mark.parametrize("placed", [False, True])
+def test_rotary(interleaved: int, turned: int, form: str, placed: bool) -> None:
+    x = floats(2, 3, 40, 10)
+    half = (turned or 10) // 2
+    options = {"interleaved": interleaved, "rotary_embedding_dim": turned, "num_heads": 3}
+    shape = (50, half) if placed else (2, 40, half)
+    inputs = [packed(x) if form == "packed" else x, floats(*shape, seed=1), floats(*shape, seed=2)]
+    if placed:
+        inputs.append(RNG(3).integers(0, 50, (2, 40)))
+    Case("RotaryEmbedding", tuple(inputs), options).check(of_largest=True)
+
+
+def test_rotary_place_out_of_range(isa: str) -> None:
+    inputs = [floats(1, 1, 3, 4), *[floats(5, 2, seed=1)] * 2, np.array([[0, 5, 1]])]
+    with pytest.raises(native().NativeError, match="out of range"):
+        run_op("rotary", inputs, [((1, 1, 3, 4), np.float32)], (4, 0), isa=isa)
+
+
+@pytest.mark.parametrize("rule", ["linear", "gated", "delta", "gated_delta"])
+@pytest.mark.parametrize("few", [1, 2, 4])
+@pytest.mark.parametrize("past", [False, True])
+def test_linear(rule: str, few: int, past: bool) -> None:
+    q, k, v = floats(2, 9, 4 * 6), floats(2, 9, few * 6, seed=1), floats(2, 9, few * 17, seed=2)
+    state = floats(2, few, 6, 17, seed=3) if past else None
+    options = {"q_num_heads": 4, "kv_num_heads": few, "update_rule": rule}
+    for width, count in ((6, few), (1, 1)):
+        decay = -np.abs(floats(2, 9, few * width, seed=4)) if "gated" in rule else None
+        rate = floats(2, 9, count, seed=5, scale=0.3) if "delta" in rule else None
+        inputs = (q, k / 3, v, state, decay, rate)
+        for scale in (0.0, 0.5):
+            Case("LinearAttention", inputs, {**options, "scale": scale}).check(of_largest=True)

@@ -134,6 +134,48 @@ def _mask(l: Lowering, name: str, heads: _Heads) -> Operand | None:
     return mask
 
 
+def _rotary_embedding(l: Lowering, node: Node) -> None:
+    heads = _int(node, "num_heads", 0)
+    x, y = (_unpacked(l, l.tensor(v), heads) for v in (node.inputs[0], node.outputs[0]))
+    cosines, sines = (l.tensor(name) for name in node.inputs[1:3])
+    places = l.tensor(node.inputs[3]) if len(node.inputs) > 3 and node.inputs[3] else None
+    need_types(l, (DType.FLOAT32,), x, y, cosines, sines)
+    need_types(l, (DType.INT64,), places)
+    turned = _int(node, "rotary_embedding_dim", 0) or x.shape[3]
+    params = (turned, _int(node, "interleaved", 0))
+    l.emit("rotary", [x, cosines, sines, places], [y], params, serial=x.size < SMALL // 8)
+
+
+def _linear_attention(l: Lowering, node: Node) -> None:
+    many, few = _int(node, "q_num_heads", 0), _int(node, "kv_num_heads", 0)
+    names = (*node.inputs, *[""] * 6)[:6]
+    rule: Any = node.attributes.get("update_rule", "gated_delta")
+    if len(node.outputs) < 2 or not node.outputs[1]:
+        raise l.unsupported("a state that is not kept")
+    q, y = (_unpacked(l, l.tensor(name), many) for name in (names[0], node.outputs[0]))
+    k, v = (_unpacked(l, l.tensor(name), few) for name in names[1:3])
+    past = l.tensor(names[3]) if names[3] else None
+    decay = _unpacked(l, l.tensor(names[4]), few) if "gated" in rule else None
+    rate = _rates(l, names[5], few) if "delta" in rule else None
+    state = l.tensor(node.outputs[1])
+    need_types(l, (DType.FLOAT32,), q, k, v, past, decay, rate, y, state)
+    scale = _float(node, "scale", 0.0) or 1 / math.sqrt(k.shape[3])
+    cost = 4 * q.size * v.shape[3]
+    inputs = [q, k, v, past, decay, rate]
+    l.emit("linear_attention", inputs, [y, state], (scale,), cost=cost, serial=cost < SMALL)
+
+
+def _rates(l: Lowering, name: str, heads: int) -> Operand:
+    """From (batch, tokens, heads or 1) to (batch, heads or 1, tokens, 1)."""
+    rate = l.tensor(name)
+    batch, tokens, count = rate.shape
+    outer, token, inner = rate.strides
+    if count not in (1, heads):
+        raise l.unsupported(f"{count} rates for {heads} heads")
+    shape, strides = (batch, count, tokens, 1), (outer, inner, token, 1)
+    return l.view_of(rate, shape=shape, strides=strides)
+
+
 def _int(node: Node, name: str, default: int) -> int:
     value: Any = node.attributes.get(name)
     return default if value is None else int(value)
@@ -146,4 +188,6 @@ def _float(node: Node, name: str, default: float) -> float:
 
 LOWERINGS = {
     ("", "Attention"): _attention,
+    ("", "RotaryEmbedding"): _rotary_embedding,
+    ("", "LinearAttention"): _linear_attention,
 }
