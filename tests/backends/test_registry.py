@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import subprocess
 import sys
 
@@ -65,12 +64,9 @@ def test_a_class_is_named_by_module_and_attribute():
 
 
 def test_another_package_adds_a_backend(monkeypatch):
-    point = importlib.metadata.EntryPoint(
-        "mine", "pelemay.backends.naive:NaiveBackend", registry.GROUP
-    )
-    broken = importlib.metadata.EntryPoint("broken", "no_such_module:Backend", registry.GROUP)
-    monkeypatch.setattr(registry, "_points", lambda: {"mine": point, "broken": broken})
-    assert backends.names() == ("broken", "mine")
+    found = {"mine": "pelemay.backends.naive:NaiveBackend", "broken": "no_such_module:Backend"}
+    monkeypatch.setattr(registry, "_points", lambda: found)
+    assert backends.names() == ("native", "reference", "broken", "mine")
     assert backends.get("mine").name == "naive"
     assert backends.available()["mine"] is None
     assert "no_such_module" in (backends.available()["broken"] or "")
