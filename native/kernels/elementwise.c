@@ -1,6 +1,7 @@
 #include "elementwise.h"
 
 #include "elementwise_rows.h"
+#include "elementwise_short.h"
 #include "halfrow.h"
 #include "where.h"
 
@@ -91,6 +92,15 @@ static void row(void *context, uint8_t *const *at, int64_t size) {
     in_blocks(t, at, size);
 }
 
+/* Whether all are floats, in rows of a few. */
+static bool is_short(const task *t, const pm_nest *nest) {
+  if (t->class != PM_AS_F32 || nest->views > 3) return false;
+  if (!nest->rows || !nest->rank || nest->size > PM_SHORT) return false;
+  for (int i = 0; i < nest->views; i++)
+    if (dtype_of(t, i) != PM_F32) return false;
+  return true;
+}
+
 static void run(task *t, const pm_call *call, const pm_worker *worker) {
   const pm_view *views[PM_NEST_VIEWS] = {&call->out[0]};
   for (int i = 0; i < call->n_in; i++) views[i + 1] = &call->in[i];
@@ -99,6 +109,11 @@ static void run(task *t, const pm_call *call, const pm_worker *worker) {
   t->call = call;
   t->worker = worker;
   t->nest = &nest;
+  if (is_short(t, &nest)) {
+    pm_short_rows rows = pm_short_rows_of(&nest, t->function, t->params);
+    pm_nest_run(&nest, worker, pm_short_run, &rows);
+    return;
+  }
   t->size = (int64_t)pm_class_size(t->class);
   t->is_direct = call->n_in <= 2;
   for (int i = 0; i <= call->n_in; i++) {

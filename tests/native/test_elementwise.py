@@ -350,3 +350,17 @@ def test_classes_are_checked() -> None:
         run_op("unary", [x], [(x.shape, x.dtype)], [native().UNARY.index("Not"), 0, 0.0, 0.0])
     with pytest.raises(PelemayError, match="parameters"):
         run_op("activation", [x], [(x.shape, x.dtype)], [1, 2, 0.0, 0.0])
+
+
+@pytest.mark.parametrize("width", [1, 2, 3, 4, 5, 8, 9])
+def test_short_rows(width: int, isa: str) -> None:
+    """Rows of few elements are computed many at a time."""
+    a, b = numbers("float32", (3, 700, width)), numbers("float32", (700, width + 3), 1)[:, 1:-2]
+    out = strided(a.shape, np.float32, width + 2)
+    for other in (b, b[:, :1], b[:1], np.float32(2).reshape(())):
+        run = lambda n, other=other: [  # noqa: E731
+            binary("Sub", [a, np.asarray(other)], out, isa=isa, workers=n).copy()
+        ]
+        np.testing.assert_array_equal(workers_agree(run)[0], a - other)
+        ours = binary("Sub", [a, np.asarray(other)], out, alias={0: 0}, isa=isa)
+        np.testing.assert_array_equal(ours, a - other)
