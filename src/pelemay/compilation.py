@@ -6,7 +6,7 @@ In: a graph, and what is known of its inputs. Out: a :class:`~pelemay.program.Pr
 >>> x = TensorType(DType.FLOAT32, ("n", 8))
 >>> graph = Graph("g", {"x": x}, {"y": x}, (Node("Relu", ("x",), ("y",)),))
 >>> [step.opcode for step in compile_graph(graph, {"x": (2, 8)}).instructions]
-['unary']
+['activation']
 """
 
 from __future__ import annotations

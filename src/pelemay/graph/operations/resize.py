@@ -339,6 +339,11 @@ def affine_grid(xp: Any, theta: Array, size: Array, *, align_corners: int = 0) -
 
 
 def centres(count: int, *, align_corners: bool) -> Numbers:
+    """Where the pixels of an axis lie if it goes from -1 to 1.
+
+    >>> centres(2, align_corners=False).tolist()
+    [-0.5, 0.5]
+    """
     if count == 1:
         return np.zeros(1)
     edge = 1 if align_corners else 1 - 1 / count
