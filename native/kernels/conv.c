@@ -61,7 +61,7 @@ static void prepare(const pm_call *call, const pm_worker *worker, state *s) {
   s->bias = (const float *)call->in[2].data;
   s->residual = (const float *)call->in[3].data;
   s->out = (float *)call->out[0].data;
-  s->windows = pm_windows_of(c, (const float *)call->in[0].data);
+  s->windows = pm_windows_of(c, call->in[0].t, (const float *)call->in[0].data);
   s->columns = c->y.c / c->groups;
   s->panels = pm_panels(s->columns);
   s->split = pm_split_of(c, call->params + CONV_SHARED, s->residual != NULL, s->columns, PM_MR,

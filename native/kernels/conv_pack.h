@@ -15,6 +15,7 @@ typedef struct {
   int64_t run, columns;  /* floats that lie together; their pixels */
   int64_t across, steps; /* runs in a row of the window; pixels from one to the next */
   int64_t k;             /* floats of the whole window */
+  const float *end;      /* of the data: a whole vector must not reach beyond it */
 } pm_windows;
 
 /* The windows of a tile's pixels: where each begins, before the rim is looked at. */
@@ -22,9 +23,10 @@ typedef struct {
   int rows;
   const float *image[PM_MAX_MR];
   int64_t z[PM_MAX_MR], y[PM_MAX_MR], x[PM_MAX_MR];
+  int next[PM_MAX_MR]; /* the first window after this one of another row */
 } pm_origins;
 
-static inline pm_windows pm_windows_of(const pm_conv *c, const float *data) {
+static inline pm_windows pm_windows_of(const pm_conv *c, const pm_tensor *x, const float *data) {
   pm_windows w = {.conv = c, .data = data, .channels = c->x.c / c->groups};
   const bool joined = c->groups == 1 && c->x.sw == c->x.c && c->dilation[2] == 1;
   w.columns = joined ? c->kernel[2] : 1;
@@ -32,6 +34,7 @@ static inline pm_windows pm_windows_of(const pm_conv *c, const float *data) {
   w.across = joined ? 1 : c->kernel[2];
   w.steps = c->dilation[2];
   w.k = c->kernel[0] * c->kernel[1] * c->kernel[2] * w.channels;
+  w.end = data + pm_span_bytes(x) / sizeof(float);
   return w;
 }
 
@@ -48,7 +51,9 @@ static inline void pm_find_origins(const pm_windows *w, int64_t line, int64_t fi
     const int64_t z = plane % c->y.d * c->stride[0] - c->pad[0];
     const int64_t y = (line % lines + c->row0) * c->stride[1] - c->pad[1];
     const float *image = w->data + plane / c->y.d * c->x.sn;
-    for (; m < rows && x < c->y.w; m++, x++) {
+    const int next = (int)PM_MIN(rows, m + c->y.w - x);
+    for (; m < next; m++, x++) {
+      o->next[m] = next;
       o->image[m] = image;
       o->z[m] = z, o->y[m] = y, o->x[m] = x * c->stride[2] - c->pad[2];
     }
@@ -87,22 +92,52 @@ PM_INLINE void pm_pack_run(const pm_windows *w, const float *row, int64_t x, int
   pm_zero_run(to + end, n - end);
 }
 
-/* Run number `run` of all windows of the tile; NULL stands for a row outside of the image. */
+/* Short runs of `count` windows that lie within a row, `step` floats apart. Whole vectors are
+   written: what is too much is overwritten by the next run, or lies between the rows. */
+PM_INLINE void pm_pack_short(const float *from, int64_t step, int64_t n, float *to, int64_t stride,
+                             int64_t count) {
+  for (int64_t i = 0; i < count; i++, from += step, to += stride)
+    for (int64_t j = 0; j < n; j += PM_VL) pm_store(to + j, pm_load(from + j));
+}
+
+/* Windows [m, end) of a tile, which begin in one row of the data; NULL is a row outside of it. */
+PM_INLINE void pm_pack_row(const pm_windows *w, const pm_origins *o, int m, int end, const float *row,
+                           int64_t column, int64_t from, int64_t n, float *to, int64_t stride) {
+  const pm_image *image = &w->conv->x;
+  const int64_t step = w->conv->stride[2], first = o->x[m] + column;
+  const int64_t whole = pm_ceil_div(n, PM_VL) * PM_VL;
+  int64_t count = 0;
+  if (row && n <= 2 * PM_PANEL && first >= 0 && first + w->columns <= image->w) {
+    const int64_t fit = (image->w - w->columns - first) / step + 1;
+    const float *begin = row + first * image->sw + from;
+    const int64_t safe = (w->end - begin - whole) / (step * image->sw) + 1;
+    count = PM_MIN(PM_MIN(fit, w->end - begin >= whole ? safe : 0), end - m);
+    pm_pack_short(begin, step * image->sw, n, to, stride, count);
+  }
+  to += count * stride;
+  for (m += (int)count; m < end; m++, to += stride)
+    pm_pack_run(w, row, o->x[m] + column, from, n, to);
+}
+
+/* Run number `run` of all windows of the tile. */
 PM_INLINE void pm_pack_runs(const pm_windows *w, const pm_origins *o, int64_t group, int64_t run,
                             int64_t from, int64_t n, float *to, int64_t stride) {
   const pm_conv *c = w->conv;
   const int64_t tap = run / w->across, column = run % w->across * w->steps;
   const int64_t dz = tap / c->kernel[1] * c->dilation[0];
   const int64_t dy = tap % c->kernel[1] * c->dilation[1];
-  int64_t z = INT64_MIN, y = 0;
-  const float *image = NULL, *row = NULL;
-  for (int m = 0; m < o->rows; m++, to += stride) {
-    if (z != o->z[m] || y != o->y[m] || image != o->image[m]) {
-      z = o->z[m], y = o->y[m], image = o->image[m];
-      const bool inside = z + dz >= 0 && z + dz < c->x.d && y + dy >= 0 && y + dy < c->x.h;
-      row = inside ? image + pm_image_row(&c->x, 0, z + dz, y + dy) + group * w->channels : NULL;
+  for (int m = 0, end; m < o->rows; m = end) {
+    const int64_t z = o->z[m] + dz, y = o->y[m] + dy;
+    const bool inside = z >= 0 && z < c->x.d && y >= 0 && y < c->x.h;
+    const float *row = NULL;
+    if (inside) row = o->image[m] + pm_image_row(&c->x, 0, z, y) + group * w->channels;
+    end = o->next[m];
+    /* At the left rim one window after the other. */
+    while (m < end && o->x[m] + column < 0) {
+      pm_pack_run(w, row, o->x[m] + column, from, n, to + m * stride);
+      m++;
     }
-    pm_pack_run(w, row, o->x[m] + column, from, n, to);
+    if (m < end) pm_pack_row(w, o, m, end, row, column, from, n, to + m * stride, stride);
   }
 }
 

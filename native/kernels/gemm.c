@@ -14,9 +14,24 @@ PM_INLINE void store_part(float *p, pm_vf v, const bool partial, int64_t left) {
     pm_store(p, v);
 }
 
+/* A microkernel's last vector: whole; a part of one; or at most half of one, which takes half the
+   time where vectors are wide. */
+enum { WHOLE, PART, NARROW, ENDS };
+
+/* a * b + c of the first half; the rest is anything. */
+PM_INLINE pm_vf fma_half(pm_vf a, pm_vf b, pm_vf c) {
+#if PM_VL == 16
+  const __m256 low = _mm256_fmadd_ps(_mm512_castps512_ps256((__m512)a), _mm512_castps512_ps256((__m512)b),
+                                     _mm512_castps512_ps256((__m512)c));
+  return (pm_vf)_mm512_castps256_ps512(low);
+#else
+  return pm_vfma(a, b, c);
+#endif
+}
+
 /* The sum itself. Three rows share a pointer: the address modes of x86 reach them. */
-PM_INLINE void multiply(const int rows, const int vectors, const pm_gemm *g, const float *b,
-                        const float *ahead, pm_vf acc[][PM_NV]) {
+PM_INLINE void multiply(const int rows, const int vectors, const bool narrow, const pm_gemm *g,
+                        const float *b, const float *ahead, pm_vf acc[][PM_NV]) {
   const int64_t stride = g->a_row, panel = g->b_panel, b_row = g->b_row;
   const int64_t step = ahead ? PM_PANEL : 0;
   const float *a[(PM_MR + 2) / 3], *next = ahead ? ahead : b;
@@ -29,17 +44,20 @@ PM_INLINE void multiply(const int rows, const int vectors, const pm_gemm *g, con
       bv[j] = pm_load(b + j * PM_VL / PM_PANEL * panel + j * PM_VL % PM_PANEL);
     PM_UNROLL for (int m = 0; m < rows; m++) {
       const pm_vf av = pm_splat(a[m / 3][m % 3 * stride]);
-      PM_UNROLL for (int j = 0; j < vectors; j++) acc[m][j] = pm_vfma(av, bv[j], acc[m][j]);
+      PM_UNROLL for (int j = 0; j < vectors; j++) {
+        const bool half = narrow && j == vectors - 1;
+        acc[m][j] = half ? fma_half(av, bv[j], acc[m][j]) : pm_vfma(av, bv[j], acc[m][j]);
+      }
     }
     PM_UNROLL for (int m = 0; m < rows; m += 3) a[m / 3]++;
     b += b_row;
   }
 }
 
-/* All of one microkernel; `rows`, `vectors` and `partial` are constants where it is expanded. */
-PM_INLINE void body(const int rows, const int vectors, const bool partial, const pm_gemm *g,
+/* All of one microkernel; `rows`, `vectors` and `end` are constants where it is expanded. */
+PM_INLINE void body(const int rows, const int vectors, const int end, const pm_gemm *g,
                     int64_t column) {
-#define PART(j) partial && (j) == vectors - 1, left
+#define LAST(j) end != WHOLE && (j) == vectors - 1, left
   const int64_t left = g->columns - column - (vectors - 1) * PM_VL;
   float *c = g->c + column;
   const float *residual = g->residual ? g->residual + column : NULL;
@@ -48,48 +66,48 @@ PM_INLINE void body(const int rows, const int vectors, const bool partial, const
   pm_vf acc[PM_MR][PM_NV];
   if (!g->first) {
     PM_UNROLL for (int m = 0; m < rows; m++) PM_UNROLL for (int j = 0; j < vectors; j++)
-      acc[m][j] = load_part(c + m * g->c_row + j * PM_VL, PART(j));
+      acc[m][j] = load_part(c + m * g->c_row + j * PM_VL, LAST(j));
   } else {
     PM_UNROLL for (int j = 0; j < vectors; j++) {
-      const pm_vf bias = g->bias ? load_part(g->bias + column + j * PM_VL, PART(j)) : (pm_vf){0};
+      const pm_vf bias = g->bias ? load_part(g->bias + column + j * PM_VL, LAST(j)) : (pm_vf){0};
       PM_UNROLL for (int m = 0; m < rows; m++) acc[m][j] = bias;
     }
     if (residual && !g->after) {
       PM_UNROLL for (int m = 0; m < rows; m++) PM_UNROLL for (int j = 0; j < vectors; j++)
-        acc[m][j] += load_part(residual + m * g->residual_row + j * PM_VL, PART(j));
+        acc[m][j] += load_part(residual + m * g->residual_row + j * PM_VL, LAST(j));
     }
   }
-  multiply(rows, vectors, g, b, g->ahead ? g->ahead + panel : NULL, acc);
+  multiply(rows, vectors, end == NARROW, g, b, g->ahead ? g->ahead + panel : NULL, acc);
   if (g->last) {
     const pm_vf low = pm_splat(g->low), high = pm_splat(g->high);
     PM_UNROLL for (int m = 0; m < rows; m++) PM_UNROLL for (int j = 0; j < vectors; j++)
       acc[m][j] = pm_vclip(acc[m][j], low, high);
     if (residual && g->after) {
       PM_UNROLL for (int m = 0; m < rows; m++) PM_UNROLL for (int j = 0; j < vectors; j++)
-        acc[m][j] += load_part(residual + m * g->residual_row + j * PM_VL, PART(j));
+        acc[m][j] += load_part(residual + m * g->residual_row + j * PM_VL, LAST(j));
     }
   }
   PM_UNROLL for (int m = 0; m < rows; m++) PM_UNROLL for (int j = 0; j < vectors; j++)
-    store_part(c + m * g->c_row + j * PM_VL, acc[m][j], PART(j));
-#undef PART
+    store_part(c + m * g->c_row + j * PM_VL, acc[m][j], LAST(j));
+#undef LAST
 }
 
-/* For each number of rows and vectors, a microkernel for whole vectors and one for the rest. */
-#define KERNEL(m, v) \
-  static void whole_##m##_##v(const pm_gemm *g, int64_t column) { \
-    body(m, v, false, g, column); \
-  } \
-  static void part_##m##_##v(const pm_gemm *g, int64_t column) { \
-    body(m, v, true, g, column); \
-  }
+/* For each number of rows and vectors, a microkernel for each end. */
+#define ONE(name, m, v, end) \
+  static void name##_##m##_##v(const pm_gemm *g, int64_t column) { body(m, v, end, g, column); }
+#if PM_VL == 16
+#define KERNEL(m, v) ONE(whole, m, v, WHOLE) ONE(part, m, v, PART) ONE(narrow, m, v, NARROW)
+#define THREE(m, v) {whole_##m##_##v, part_##m##_##v, narrow_##m##_##v}
+#else
+#define KERNEL(m, v) ONE(whole, m, v, WHOLE) ONE(part, m, v, PART)
+#define THREE(m, v) {whole_##m##_##v, part_##m##_##v, part_##m##_##v}
+#endif
 #if PM_NV == 4
 #define ROW(m) KERNEL(m, 1) KERNEL(m, 2) KERNEL(m, 3) KERNEL(m, 4)
-#define ENTRY(m) \
-  {{whole_##m##_1, part_##m##_1}, {whole_##m##_2, part_##m##_2}, \
-   {whole_##m##_3, part_##m##_3}, {whole_##m##_4, part_##m##_4}}
+#define ENTRY(m) {THREE(m, 1), THREE(m, 2), THREE(m, 3), THREE(m, 4)}
 #else
 #define ROW(m) KERNEL(m, 1) KERNEL(m, 2)
-#define ENTRY(m) {{whole_##m##_1, part_##m##_1}, {whole_##m##_2, part_##m##_2}}
+#define ENTRY(m) {THREE(m, 1), THREE(m, 2)}
 #endif
 
 ROW(1) ROW(2) ROW(3) ROW(4) ROW(5) ROW(6)
@@ -97,7 +115,7 @@ ROW(1) ROW(2) ROW(3) ROW(4) ROW(5) ROW(6)
 ROW(7) ROW(8) ROW(9) ROW(10) ROW(11) ROW(12) ROW(13) ROW(14)
 #endif
 
-static microkernel *const KERNELS[PM_MR][PM_NV][2] = {
+static microkernel *const KERNELS[PM_MR][PM_NV][ENDS] = {
     ENTRY(1), ENTRY(2), ENTRY(3), ENTRY(4), ENTRY(5), ENTRY(6),
 #if PM_MR == 14
     ENTRY(7), ENTRY(8), ENTRY(9), ENTRY(10), ENTRY(11), ENTRY(12), ENTRY(13), ENTRY(14),
@@ -106,12 +124,13 @@ static microkernel *const KERNELS[PM_MR][PM_NV][2] = {
 
 void PM_FOR_ISA(pm_gemm_rows)(const pm_gemm *gemm) {
   int64_t column = 0;
-  microkernel *const full = KERNELS[gemm->rows - 1][PM_NV - 1][0];
+  microkernel *const full = KERNELS[gemm->rows - 1][PM_NV - 1][WHOLE];
   for (; column + PM_NR <= gemm->columns; column += PM_NR) full(gemm, column);
   const int64_t left = gemm->columns - column;
   if (left == 0) return;
-  const int64_t vectors = (left + PM_VL - 1) / PM_VL;
-  KERNELS[gemm->rows - 1][vectors - 1][left % PM_VL != 0](gemm, column);
+  const int64_t vectors = pm_ceil_div(left, PM_VL), rest = left % PM_VL;
+  const int end = rest == 0 ? WHOLE : rest <= PM_VL / 2 ? NARROW : PART;
+  KERNELS[gemm->rows - 1][vectors - 1][end](gemm, column);
 }
 
 static void add_rows(float *y, const float *a, const float *b, int64_t n) {
