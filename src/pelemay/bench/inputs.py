@@ -52,8 +52,8 @@ def make_feeds(inputs: Iterable[Any], seed: int) -> dict[str, npt.NDArray[Any]]:
     Returns
     -------
     dict
-        Name to array: floats are normal, integers lie in 0 to 9 (as token ids may), booleans
-        are either.
+        Name to array: floats are normal, integers lie in 0 to 9 (as token ids may), those of
+        a mask and booleans are either.
 
     Raises
     ------
@@ -72,7 +72,8 @@ def _array(value: Any, random: np.random.Generator) -> npt.NDArray[Any]:
     if name == "bool":
         return random.integers(0, 2, shape).astype(bool)
     if name in ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"):
-        return random.integers(0, 10, shape).astype(name)
+        highest = 2 if "mask" in value.name else 10
+        return random.integers(0, highest, shape).astype(name)
     raise UnsupportedError(
         f"no input of dtype {name} can be made up; allowed: floats, integers, bool",
         where=f"input '{value.name}'",
