@@ -7,6 +7,7 @@ set(PELEMAY_FAMILIES
   index
   arrange
   resize
+  loss
   roi
   sample
   gemm
@@ -18,6 +19,9 @@ set(PELEMAY_FAMILIES
   attention
   attention_linear
   attention_rotary
+  det
+  dft
+  einsum
   norm
   norm_batch
   norm_lrn

@@ -96,7 +96,7 @@ def matmul(l: Lowering, node: Node) -> None:
     epilogue = epilogue_of(l, node, "act_alpha", "act_beta")
     flags = bool(values.get("trans_a", 0)), bool(values.get("trans_b", 0))
     alpha = _number(values.get("alpha", 1.0))
-    _emit(l, Task(a, b, y, bias, residual, *flags, alpha, epilogue, node.inputs[1]))
+    emit_product(l, Task(a, b, y, bias, residual, *flags, alpha, epilogue, node.inputs[1]))
 
 
 def _number(value: Any) -> float:
@@ -113,10 +113,11 @@ def gemm(l: Lowering, node: Node) -> None:
     bias, residual = _addends(l, addend if beta else None, None, y)
     flags = bool(values.get("transA", 0)), bool(values.get("transB", 0))
     alpha = _number(values.get("alpha", 1.0))
-    _emit(l, Task(a, b, y, bias, residual, *flags, alpha, NOTHING, node.inputs[1]))
+    emit_product(l, Task(a, b, y, bias, residual, *flags, alpha, NOTHING, node.inputs[1]))
 
 
-def _emit(l: Lowering, task: Task) -> None:
+def emit_product(l: Lowering, task: Task) -> None:
+    """Emit a product of stacks of matrices, with what is constant packed."""
     rows, columns = task.y.shape[-2:]
     steps = task.a.shape[-2 if task.trans_a else -1]
     cost = task.y.size * steps
