@@ -240,7 +240,7 @@ def samples() -> list[bytes]:
     weights = Block("w:raw", 0, 24, crc=0)
     metadata = {"host": [], "program_inputs": ["x"]}
     made = Program(64, tensors, (call, call), (2,), (3,), (weights,), metadata)
-    files = sorted((Path(__file__).parent / "golden").glob("*.plm"))
+    files = sorted((Path(__file__).parent / "golden").rglob("*.plm"))
     return [encode(made) + bytes(24), *(path.read_bytes() for path in files)]
 
 

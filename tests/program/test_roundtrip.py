@@ -18,29 +18,23 @@ from pelemay.backends.programs import ProgramRunnable
 from pelemay.backends.reference import GraphRunnable, numpy_table
 from pelemay.compilation import compile_graph
 from pelemay.errors import ExecutionError, InputError
-from pelemay.graph import ArrayConstant, DType, Graph, Node, TensorType, check
+from pelemay.graph import DType, Graph, Node, check
+from pelemay.program.describe import fallbacks
 from pelemay.program.image import image
 from pelemay.program.write import write_program
 from support.graphs import graphs
-
-F32, I64 = DType.FLOAT32, DType.INT64
+from support.networks import (
+    I64,
+    MAKERS,
+    NATIVE,
+    branches,
+    convolution,
+    detector,
+    feeds_of,
+    tensor,
+)
 
 Arrays = Mapping[str, Any]
-
-
-def tensor(*shape: int | None, dtype: DType = F32) -> TensorType:
-    return TensorType(dtype, shape)
-
-
-def constant(*shape: int, dtype: type = np.float32) -> ArrayConstant:
-    random = np.random.default_rng(7)
-    return ArrayConstant.of(random.standard_normal(shape).astype(dtype))
-
-
-def feeds_of(graph: Graph) -> dict[str, Any]:
-    random = np.random.default_rng(1)
-    types = {n: k for n, k in graph.inputs.items() if isinstance(k, TensorType)}
-    return {n: np.asarray(random.standard_normal(k.shape), k.dtype.numpy) for n, k in types.items()}
 
 
 def reference(graph: Graph, feeds: Arrays) -> dict[str, Any]:
@@ -53,106 +47,6 @@ def assert_same(found: Arrays, expected: Arrays) -> None:
         assert found[name].dtype == value.dtype
         scale = np.abs(value).max(initial=0) if value.dtype.kind == "f" else 0
         np.testing.assert_allclose(found[name], value, rtol=1e-4, atol=1e-5 * max(float(scale), 1))
-
-
-def convolution() -> Graph:
-    """A residual block in the form that models have it: batch normalisation apart, NCHW."""
-    x = tensor(1, 16, 9, 9)
-    channels = {n: constant(16) for n in ("scale", "bias", "mean")}
-    nodes = (
-        Node("Conv", ("x", "w"), ("a",), {"pads": (1, 1, 1, 1), "kernel_shape": (3, 3)}),
-        Node("BatchNormalization", ("a", "scale", "bias", "mean", "var"), ("b",)),
-        Node("Relu", ("b",), ("c",)),
-        Node("Add", ("c", "x"), ("d",)),
-        Node("GlobalAveragePool", ("d",), ("e",)),
-        Node("Flatten", ("e",), ("f",)),
-        Node("Gemm", ("f", "fc", "fb"), ("y",), {"transB": 1}),
-    )
-    constants = {
-        "w": constant(16, 16, 3, 3),
-        "var": ArrayConstant.of(np.full(16, 0.5, np.float32)),
-        "fc": constant(10, 16),
-        "fb": constant(10),
-        **channels,
-    }
-    return Graph("block", {"x": x}, {"y": tensor(1, 10)}, nodes, constants)
-
-
-def detector() -> Graph:
-    """Half of it has no size before the run."""
-    nodes = (
-        Node("Relu", ("x",), ("a",)),
-        Node("NonZero", ("a",), ("found",)),
-        Node("Cast", ("found",), ("wide",), {"to": F32}),
-        Node("Mul", ("wide", "two"), ("z",)),
-        Node("Exp", ("a",), ("y",)),
-    )
-    outputs = {"z": tensor(2, None), "y": tensor(3, 4)}
-    constants = {"two": ArrayConstant.of(np.float32(2))}
-    return Graph("detector", {"x": tensor(3, 4)}, outputs, nodes, constants)
-
-
-def branches() -> Graph:
-    """A condition that is known at the run only: no instruction for If."""
-    then = Graph("t", {}, {"r": tensor(4)}, (Node("Mul", ("h", "w"), ("r",)),))
-    other = Graph("e", {}, {"s": tensor(4)}, (Node("Neg", ("h",), ("s",)),))
-    nodes = (
-        Node("Relu", ("x",), ("h",)),
-        Node("ReduceSum", ("h",), ("total",), {"keepdims": 0}),
-        Node("Greater", ("total", "zero"), ("c",)),
-        Node("If", ("c",), ("v",), {"then_branch": then, "else_branch": other}),
-        Node("Exp", ("v",), ("y",)),
-    )
-    constants = {"w": constant(4), "zero": ArrayConstant.of(np.float32(0))}
-    return Graph("branches", {"x": tensor(4)}, {"y": tensor(4)}, nodes, constants)
-
-
-def many_operands() -> Graph:
-    """A node of more operands than an instruction has, read back from a sequence of splits."""
-    names = tuple(f"p{i}" for i in range(20))
-    nodes = (
-        Node("Split", ("x",), names, {"axis": 0, "num_outputs": 20}),
-        Node("Sum", names, ("s",)),
-        Node("Concat", (*names, "s"), ("y",), {"axis": 0}),
-    )
-    return Graph("many", {"x": tensor(40, 3)}, {"y": tensor(42, 3)}, nodes)
-
-
-def ends() -> Graph:
-    """Outputs that are a constant, an input, a view of an input, and another output."""
-    nodes = (
-        Node("Reshape", ("x", "shape"), ("r",)),
-        Node("Identity", ("r",), ("again",)),
-        Node("Transpose", ("x",), ("t",), {"perm": (1, 0)}),
-    )
-    constants = {"shape": ArrayConstant.of(np.int64([3, 2])), "k": constant(2, 2)}
-    six = tensor(3, 2)
-    outputs = {"x": tensor(2, 3), "r": six, "again": six, "t": six, "k": tensor(2, 2)}
-    return Graph("ends", {"x": tensor(2, 3)}, outputs, nodes, constants)
-
-
-def empty() -> Graph:
-    """Values without elements."""
-    nodes = (
-        Node("Relu", ("x",), ("a",)),
-        Node("Concat", ("a", "b"), ("y",), {"axis": 0}),
-        Node("ReduceSum", ("a",), ("s",), {"keepdims": 0}),
-    )
-    inputs = {"x": tensor(0, 3), "b": tensor(2, 3)}
-    return Graph("empty", inputs, {"y": tensor(2, 3), "s": tensor()}, nodes)
-
-
-def odd_types() -> Graph:
-    """Complex values, which the engine does not know, between values that it does."""
-    nodes = (
-        Node("Cast", ("x",), ("c",), {"to": DType.COMPLEX64}),
-        Node("Mul", ("c", "c"), ("d",)),
-        Node("Cast", ("d",), ("y",), {"to": F32}),
-    )
-    return Graph("odd", {"x": tensor(2, 3)}, {"y": tensor(2, 3)}, nodes)
-
-
-MAKERS = (convolution, detector, branches, many_operands, ends, empty, odd_types)
 
 
 @pytest.fixture(params=MAKERS, ids=lambda make: make.__name__)
@@ -187,8 +81,9 @@ def opcodes(graph: Graph) -> list[str]:
     return [instruction.opcode for instruction in compile_graph(graph).instructions]
 
 
-def test_a_residual_block_has_an_instruction_for_each_node() -> None:
-    assert "host" not in opcodes(convolution())
+@pytest.mark.parametrize("make", NATIVE, ids=lambda make: make.__name__)
+def test_every_node_has_an_instruction(make: Callable[[], Graph]) -> None:
+    assert fallbacks(compile_graph(make()).metadata) == []
 
 
 def test_what_has_no_instruction_is_on_the_host() -> None:
