@@ -216,3 +216,5 @@ def test_dropout_outside_of_training() -> None:
     Case("Dropout", (X,), {}).check()
     inputs = (X, np.array(0.5, np.float32), np.array(False))
     Case("Dropout", inputs, {}, (1, 2), wanted=(0, 1)).check()
+    inputs = (X, np.array(0, np.float32), np.array(True))
+    Case("Dropout", inputs, {}, (1, 2), wanted=(0, 1)).check()

@@ -60,11 +60,11 @@ def _eye_like(l: Lowering, node: Node) -> None:
 
 
 def _dropout(l: Lowering, node: Node) -> None:
-    """Nothing is dropped outside of training."""
-    if given(node, 2):
-        training = ints_of(l, node, 2)
-        if training and training[0]:
-            raise l.unsupported("random numbers have no kernel")
+    """Nothing is dropped outside of training, or with a ratio of 0."""
+    ratio = l.constant(given(node, 1))
+    some = ratio is None or float(np.asarray(ratio.array()).reshape(-1)[0]) != 0
+    if some and any(ints_of(l, node, 2) or ()):
+        raise l.unsupported("random numbers have no kernel")
     x = l.tensor(node.inputs[0])
     if node.outputs[0]:
         copy(l, x, l.tensor(node.outputs[0]))
