@@ -36,19 +36,25 @@ PM_TILE_LOOPS(64)
 typedef uint32_t pm_v4 __attribute__((vector_size(16)));
 typedef uint32_t pm_v4_any __attribute__((vector_size(16), aligned(4), may_alias));
 
+/* GCC before 12 has only its own name for it. */
+#if defined(__clang__) || __GNUC__ >= 12
+#define PM_SHUFFLE(x, y, a, b, c, d) __builtin_shufflevector(x, y, a, b, c, d)
+#else
+#define PM_SHUFFLE(x, y, a, b, c, d) __builtin_shuffle(x, y, (pm_v4){a, b, c, d})
+#endif
+
 /* Four by four. */
 PM_INLINE void pm_transpose_4(const uint8_t *from, int64_t from_b, uint8_t *to, int64_t to_a) {
   const pm_v4 r0 = *(const pm_v4_any *)(const void *)from;
   const pm_v4 r1 = *(const pm_v4_any *)(const void *)(from + from_b);
   const pm_v4 r2 = *(const pm_v4_any *)(const void *)(from + 2 * from_b);
   const pm_v4 r3 = *(const pm_v4_any *)(const void *)(from + 3 * from_b);
-  const pm_v4 low = {0, 4, 1, 5}, high = {2, 6, 3, 7}, left = {0, 1, 4, 5}, right = {2, 3, 6, 7};
-  const pm_v4 p = __builtin_shuffle(r0, r1, low), q = __builtin_shuffle(r2, r3, low);
-  const pm_v4 s = __builtin_shuffle(r0, r1, high), t = __builtin_shuffle(r2, r3, high);
-  *(pm_v4_any *)(void *)to = __builtin_shuffle(p, q, left);
-  *(pm_v4_any *)(void *)(to + to_a) = __builtin_shuffle(p, q, right);
-  *(pm_v4_any *)(void *)(to + 2 * to_a) = __builtin_shuffle(s, t, left);
-  *(pm_v4_any *)(void *)(to + 3 * to_a) = __builtin_shuffle(s, t, right);
+  const pm_v4 p = PM_SHUFFLE(r0, r1, 0, 4, 1, 5), q = PM_SHUFFLE(r2, r3, 0, 4, 1, 5);
+  const pm_v4 s = PM_SHUFFLE(r0, r1, 2, 6, 3, 7), t = PM_SHUFFLE(r2, r3, 2, 6, 3, 7);
+  *(pm_v4_any *)(void *)to = PM_SHUFFLE(p, q, 0, 1, 4, 5);
+  *(pm_v4_any *)(void *)(to + to_a) = PM_SHUFFLE(p, q, 2, 3, 6, 7);
+  *(pm_v4_any *)(void *)(to + 2 * to_a) = PM_SHUFFLE(s, t, 0, 1, 4, 5);
+  *(pm_v4_any *)(void *)(to + 3 * to_a) = PM_SHUFFLE(s, t, 2, 3, 6, 7);
 }
 
 /* Sixteen by sixteen: each cache line of both matrices is touched once, and as a whole. Where rows
