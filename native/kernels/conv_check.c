@@ -42,8 +42,8 @@ static bool weights_fit(const pm_tensor *w, const pm_conv *c) {
   if (w->dtype != PM_F32) return false;
   if (c->weights == PM_WEIGHTS_RAW || c->weights == PM_WEIGHTS_MIRRORED) return is_raw(w, c);
   const int64_t panels = pm_panels(c->y.c / c->groups) * c->groups;
-  /* Depthwise: a panel has channels of 16 groups. */
-  const bool across = w->rank == 3 && c->groups == c->x.c && w->dims[0] == pm_panels(c->y.c);
+  /* Depthwise: a panel has channels of several groups. */
+  const bool across = w->rank == 3 && w->dims[0] == pm_panels(c->y.c);
   return c->weights == PM_WEIGHTS_PACKED && w->rank == 3 && pm_is_contiguous(w) &&
          (w->dims[0] == panels || across) && w->dims[1] == pm_window_size(c) &&
          w->dims[2] == PM_PANEL;

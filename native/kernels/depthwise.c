@@ -1,4 +1,5 @@
 #include "depthwise.h"
+#include "depthwise_lanes.h"
 
 #if defined(__AVX512F__) && !defined(PM_SCALAR)
 #define PIXELS 7
@@ -18,6 +19,7 @@ typedef struct {
   const float *residual;  /* NULL for none */
   int64_t residual_step;
   int64_t first, last;    /* channels */
+  int spread;             /* channels of a group */
   bool after;
   float low, high;
 } block;
@@ -74,28 +76,43 @@ PM_INLINE void window_block(const int rows, const int columns, const int stride,
   if (c < b->last) window_vector(rows, columns, stride, pixels, true, b, c);
 }
 
-/* Any window: the pixels lie by positions of the window. */
-PM_INLINE void any_vector(const bool partial, const block *b, int pixels, int64_t c) {
-  const float *w = b->w + c / PM_PANEL * PM_PANEL * b->taps + c % PM_PANEL;
-  pm_vf acc[PIXELS];
+/* Any window: the pixels lie by positions of the window. `spread` is a constant. */
+PM_INLINE void any_vector(const int spread, const bool partial, const block *b, int pixels, int64_t c) {
+  const float *w = b->w + c / PM_PANEL * PM_PANEL * b->taps * spread + c % PM_PANEL;
+  pm_vf acc[PIXELS], x[PIXELS];
   for (int p = 0; p < pixels; p++)
     acc[p] = b->bias ? load_part(b->bias + c, partial, b->last - c) : (pm_vf){0};
   for (int64_t t = 0; t < b->taps; t++) {
-    const pm_vf wv = pm_load(w + t * PM_PANEL);
-    for (int p = 0; p < pixels; p++) {
-      const pm_vf x = load_part(b->from[t * pixels + p] + c, partial, b->last - c);
-      acc[p] = pm_vfma(x, wv, acc[p]);
+    const pixel *from = b->from + t * pixels;
+    if (spread <= PM_VL)
+      for (int p = 0; p < pixels; p++) x[p] = load_part(from[p] + c, partial, b->last - c);
+    PM_UNROLL for (int i = 0; i < spread; i++, w += PM_PANEL) {
+      const pm_vf wv = pm_load(w);
+      for (int p = 0; p < pixels; p++) {
+        const bool wide = spread > PM_VL;
+        const pm_vf v = wide ? pm_splat(from[p][c / spread * spread + i]) : pm_lanes(spread, i, x[p]);
+        acc[p] = pm_vfma(v, wv, acc[p]);
+      }
     }
   }
   finish(pixels, partial, b, c, acc);
 }
 
-static void any_block(const block *b, int pixels) {
+PM_INLINE void any_spread(const int spread, const block *b, int pixels) {
   int64_t c = b->first;
   if (pixels == PIXELS)
-    for (; c + PM_VL <= b->last; c += PM_VL) any_vector(false, b, PIXELS, c);
-  for (; c + PM_VL <= b->last; c += PM_VL) any_vector(false, b, pixels, c);
-  if (c < b->last) any_vector(true, b, pixels, c);
+    for (; c + PM_VL <= b->last; c += PM_VL) any_vector(spread, false, b, PIXELS, c);
+  for (; c + PM_VL <= b->last; c += PM_VL) any_vector(spread, false, b, pixels, c);
+  if (c < b->last) any_vector(spread, true, b, pixels, c);
+}
+
+static void any_block(const block *b, int pixels) {
+  switch (b->spread) {
+    case 1: any_spread(1, b, pixels); break;
+    case 2: any_spread(2, b, pixels); break;
+    case 4: any_spread(4, b, pixels); break;
+    default: any_spread(8, b, pixels); break;
+  }
 }
 
 #define BLOCK(k, s, p) \
@@ -130,6 +147,7 @@ typedef struct {
 
 static block_function *const *fast_of(const pm_conv *c) {
   const int64_t k = c->kernel[2], s = c->stride[2];
+  if (c->groups != c->x.c) return NULL;
   if (c->kernel[0] != 1 || c->kernel[1] != k || c->dilation[2] != 1) return NULL;
   if ((k != 3 && k != 5) || (s != 1 && s != 2)) return NULL;
   return FAST[k == 5][s == 2];
@@ -150,6 +168,7 @@ static void prepare(const pm_call *call, state *s) {
                      .w = (const float *)call->in[1].data,
                      .bias = (const float *)call->in[2].data,
                      .taps = c->kernel[0] * c->kernel[1] * c->kernel[2],
+                     .spread = (int)(c->x.c / c->groups),
                      .after = c->epilogue.after,
                      .low = c->epilogue.low,
                      .high = c->epilogue.high};
@@ -231,22 +250,31 @@ static void do_line(const state *s, block *b, int64_t line) {
   }
 }
 
-/* Weights that are not packed: the channels of a panel side by side. */
-static void pack_weights(const pm_call *call, const pm_worker *worker, state *s) {
+/* One output channel of weights that are not packed; `to` is its place in its panel. */
+static void pack_channel(const state *s, const pm_tensor *t, const float *w, float *to) {
   const pm_conv *c = &s->conv;
-  const int64_t *stride = call->in[1].t->strides, taps = s->block.taps;
-  const float *w = (const float *)call->in[1].data;
+  const int64_t *stride = t->strides, taps = s->block.taps;
+  for (int64_t k = 0; k < taps; k++) {
+    const int64_t tap = c->weights == PM_WEIGHTS_MIRRORED ? taps - 1 - k : k;
+    const int64_t x = tap % c->kernel[2], y = tap / c->kernel[2] % c->kernel[1];
+    const int64_t z = tap / c->kernel[2] / c->kernel[1];
+    const float *from = w + z * stride[3] + y * stride[4] + x * stride[5];
+    for (int i = 0; i < s->block.spread; i++, to += PM_PANEL) *to = from[i * stride[2]];
+  }
+}
+
+static void pack_weights(const pm_call *call, const pm_worker *worker, state *s) {
+  const pm_tensor *t = call->in[1].t;
+  const int64_t spread = s->block.spread, size = s->block.taps * spread * PM_PANEL;
   float *to = (float *)call->scratch;
   int64_t begin, end;
-  pm_share(worker, pm_panels(c->x.c) * PM_PANEL, &begin, &end);
-  for (int64_t i = begin; i < end; i++)
-    for (int64_t t = 0; t < taps; t++) {
-      const int64_t tap = c->weights == PM_WEIGHTS_MIRRORED ? taps - 1 - t : t;
-      const int64_t x = tap % c->kernel[2], y = tap / c->kernel[2] % c->kernel[1];
-      const int64_t z = tap / c->kernel[2] / c->kernel[1];
-      const int64_t from = i * stride[0] + z * stride[3] + y * stride[4] + x * stride[5];
-      to[(i / PM_PANEL * taps + t) * PM_PANEL + i % PM_PANEL] = i < c->x.c ? w[from] : 0;
-    }
+  pm_share(worker, pm_panels(s->conv.x.c), &begin, &end);
+  for (int64_t i = begin * size; i < end * size; i++) to[i] = 0;
+  for (int64_t i = begin * PM_PANEL; i < PM_MIN(end * PM_PANEL, s->conv.x.c); i++) {
+    const float *w = (const float *)call->in[1].data;
+    w += i / spread * t->strides[0] + i % spread * t->strides[1];
+    pack_channel(s, t, w, to + i / PM_PANEL * size + i % PM_PANEL);
+  }
   s->block.w = to;
   pm_barrier(worker);
 }
@@ -261,14 +289,15 @@ PM_KERNEL(depthwise) {
   /* Few rows: cut the channels too. */
   int64_t chunks = 1;
   while (lines * chunks < 4 * worker->count && panels / chunks >= 8) chunks *= 2;
-  const int64_t step = PM_MAX(1, lines / (8 * worker->count));
-  const int64_t pieces = (lines + step - 1) / step;
+  /* As many pieces for each worker: what it reads is where it wrote it. */
+  const int64_t pieces = PM_MIN(lines, 4 * worker->count);
   int64_t i;
   while ((i = pm_take_near(worker, pieces * chunks)) >= 0) {
-    const int64_t chunk = i % chunks, first = i / chunks * step;
+    const int64_t chunk = i % chunks, piece = i / chunks;
     block b = s.block;
     b.first = panels * chunk / chunks * PM_PANEL;
     b.last = PM_MIN(panels * (chunk + 1) / chunks * PM_PANEL, c->x.c);
-    for (int64_t line = first; line < PM_MIN(first + step, lines); line++) do_line(&s, &b, line);
+    for (int64_t line = lines * piece / pieces; line < lines * (piece + 1) / pieces; line++)
+      do_line(&s, &b, line);
   }
 }

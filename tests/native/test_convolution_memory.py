@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from pelemay.graph.operations.fused import conv
-from pelemay.program.panels import depthwise_panels, window_panels
+from pelemay.program.panels import window_panels
 from support.ops import Held, run_op, strided, workers_agree
 
 KINDS = ("conv", "depthwise", "winograd", "winograd 2x2")
@@ -34,8 +34,7 @@ class Layer:
         self.x = floats((1, 13, 11, 21), 1)
         self.w = floats((21, 1 if depthwise else 21, 3, 3), 2)
         self.bias = floats((21,), 3)
-        pieces = depthwise_panels(self.w) if depthwise else window_panels(self.w, 1)
-        self.packed = np.concatenate(list(pieces))
+        self.packed = np.concatenate(list(window_panels(self.w, 1)))
         self.residual = floats(self.expected().shape, 4)
 
     def expected(self, *, residual: bool = False, after: bool = False) -> Any:

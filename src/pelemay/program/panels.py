@@ -44,7 +44,10 @@ def matrix_panels(b: Array, *, transposed: bool = False, alpha: float = 1.0) -> 
 
 
 def window_panels(w: Array, group: int) -> Iterator[Array]:
-    """Weights of shape (M, C / group, *kernel): (panels of each group, taps * C / group, 16)."""
+    """Weights of shape (M, C / group, *kernel): (panels of each group, taps * C / group, 16).
+
+    With ``group`` 1 a panel may hold outputs of several groups, as the kernel ``depthwise`` wants.
+    """
     outputs = w.shape[0] // group
     step = _panels_at_once(math.prod(w.shape[1:])) * PANEL
     for start in range(0, w.shape[0], outputs):
@@ -52,11 +55,6 @@ def window_panels(w: Array, group: int) -> Iterator[Array]:
             rows = w[first : min(first + step, start + outputs)]
             taps_first = np.moveaxis(rows, 1, -1)
             yield _packed(taps_first.reshape(rows.shape[0], -1))
-
-
-def depthwise_panels(w: Array) -> Iterator[Array]:
-    """Weights of shape (C, 1, *kernel): (panels, taps, 16)."""
-    return matrix_panels(w.reshape(w.shape[0], -1), transposed=True)
 
 
 def mirrored(w: Array, group: int) -> Array:

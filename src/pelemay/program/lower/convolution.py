@@ -20,13 +20,16 @@ import numpy as np
 
 from pelemay.engine import native
 from pelemay.graph import DType
-from pelemay.program.panels import PANEL, depthwise_panels, mirrored, panels_of, window_panels
+from pelemay.program.panels import PANEL, mirrored, panels_of, window_panels
 from pelemay.program.schedule import SMALL, Filtering, Product, filtering_of, split_of
 
 if TYPE_CHECKING:
     from pelemay.graph import Node
     from pelemay.program.lowering import Lowering
     from pelemay.program.operand import Operand
+
+SPREADS = (1, 2, 4, 8)
+"""Channels of a group, inputs and outputs, that the kernel ``depthwise`` takes."""
 
 PACKED, RAW, MIRRORED = range(3)
 """How weights lie, in the order of ``pm_weights``."""
@@ -77,8 +80,9 @@ class Task:
 
     @property
     def is_depthwise(self) -> bool:
-        """Whether each channel has a window of its own."""
-        return self.group == self.x.shape[-1] == self.y.shape[-1]
+        """Whether there are so few channels in a group that a panel holds several groups."""
+        channels, outputs = self.x.shape[-1], self.y.shape[-1]
+        return channels == outputs and channels // self.group in SPREADS
 
     def params(self, weights: int) -> tuple[int | float, ...]:
         """The parameters that all kernels of convolutions share."""
@@ -182,9 +186,9 @@ def conv(l: Lowering, node: Node) -> None:
 
 def _packed_sizes(task: Task) -> tuple[int, int, int]:
     outputs, group = task.y.shape[-1], task.group
-    if task.is_depthwise:
-        return (panels_of(outputs), task.window.taps, PANEL)
     steps = task.window.taps * (task.x.shape[-1] // group)
+    if task.is_depthwise:
+        return (panels_of(outputs), steps, PANEL)
     return (group * panels_of(outputs // group), steps, PANEL)
 
 
@@ -197,7 +201,7 @@ def _packed(
 
     def pieces() -> Iterator[Any]:
         w = form(constant.array())
-        return depthwise_panels(w) if task.is_depthwise else window_panels(w, group)
+        return window_panels(w, 1 if task.is_depthwise else group)
 
     key = f"{key}-depthwise" if task.is_depthwise else f"{key}-{group}"
     return l.packed(name, key, _packed_sizes(task), DType.FLOAT32, pieces)
