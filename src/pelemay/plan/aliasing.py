@@ -95,6 +95,7 @@ ABILITIES: dict[tuple[str, str], Ability] = {
     **{("", op): Ability((), Form.INNER) for op in _STRIDED},
     **{("", op): Ability((), Form.ANY) for op in _COPIES},
     **{("pelemay", op): Ability((), Form.INNER) for op in _POOLS},
+    ("", "Attention"): Ability((), Form.INNER),
     ("", "Where"): Ability((0, 1, 2), Form.INNER),
     ("pelemay", "Conv"): Ability((3,), Form.INNER),
     ("pelemay", "ConvTranspose"): Ability((3,), Form.INNER),
