@@ -107,9 +107,13 @@ def stages(jobs: Sequence[str], options: Options) -> list[Stage]:
     importing = tuple(job for job in jobs if not JOBS[job].runs_model)
     running = tuple(job for job in jobs if JOBS[job].runs_model)
     budget_s = options.budget_s or math.inf
-    whole = len(importing) + _RUNNING_WEIGHT * len(running)
-    found = [Stage(importing, budget_s * (len(importing) or 1) / whole), Stage(running, budget_s)]
-    return [stage for stage in found if stage.jobs]
+    found = []
+    if importing:
+        share = len(importing) / (len(importing) + _RUNNING_WEIGHT * len(running))
+        found.append(Stage(importing, budget_s * share))
+    if running:
+        found.append(Stage(running, budget_s))
+    return found
 
 
 @dataclass
