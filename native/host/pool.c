@@ -28,6 +28,7 @@ struct pm_pool {
   const pm_run_args *args; /* of the run; NULL tells the threads to end */
   atomic_uint job;         /* changes when there is a run to do */
   atomic_int done;         /* threads that have left the run */
+  int caller;              /* the processor that the caller is on; -1 where that is not known */
   pid_t owner;             /* the process that the threads are of; 0 if there are none */
   member members[PM_MAX_WORKERS];
 };
@@ -66,13 +67,39 @@ static void wait_for_job(pm_pool *pool, unsigned seen) {
   while (atomic_load(&pool->job) == seen) wait_while(&pool->job, seen);
 }
 
+/* Stay off the processor that the caller is on. While others are busy with something else the
+   scheduler wakes a thread where its waker is, and the two then wait for each other's turns.
+   Returns the processor that is avoided now. */
+static int stay_off(int caller, int before) {
+#if defined(__linux__)
+  cpu_set_t set;
+  if (caller < 0 || caller == before || sched_getaffinity(getpid(), sizeof set, &set)) return before;
+  if (!CPU_ISSET(caller, &set) || CPU_COUNT(&set) < 2) return before;
+  CPU_CLR(caller, &set);
+  if (sched_setaffinity(0, sizeof set, &set)) return before;
+#else
+  (void)before;
+#endif
+  return caller;
+}
+
+static int own_processor(void) {
+#if defined(__linux__)
+  return sched_getcpu();
+#else
+  return -1;
+#endif
+}
+
 static void *work(void *argument) {
   member *self = argument;
   pm_pool *pool = self->pool;
   const pm_worker worker = {&pool->team, self->id, pool->team.count};
+  int avoided = -1;
   for (unsigned seen = 0;; seen++) {
     wait_for_job(pool, seen);
     if (!pool->args) return NULL;
+    avoided = stay_off(pool->caller, avoided);
     pm_walk(pool->args, &worker);
     atomic_fetch_add(&pool->done, 1);
   }
@@ -127,6 +154,7 @@ pm_status pm_pool_run(pm_pool *pool, const pm_run_args *args) {
   if (pool->team.count > 1 && pool->owner != getpid() && make_threads(pool) != PM_OK) return PM_E_MEMORY;
   pm_team_reset(&pool->team, pool->team.count);
   pool->args = args;
+  pool->caller = own_processor();
   atomic_store(&pool->done, 0);
   if (first.count > 1) {
     atomic_fetch_add(&pool->job, 1);
