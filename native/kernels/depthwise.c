@@ -76,25 +76,34 @@ PM_INLINE void window_block(const int rows, const int columns, const int stride,
   if (c < b->last) window_vector(rows, columns, stride, pixels, true, b, c);
 }
 
-/* Any window: the pixels lie by positions of the window. `spread` is a constant. */
+/* One position of any window: x are the pixels, `spread` a constant. */
+PM_INLINE const float *any_tap(const int spread, const bool partial, const block *b, int pixels,
+                               const pixel *from, const float *w, int64_t c, pm_vf *acc) {
+  pm_vf x[PIXELS];
+  if (spread > PM_VL || spread > 8) {
+    const int64_t group = c / spread * spread;
+    for (int i = 0; i < spread; i++, w += PM_PANEL) {
+      const pm_vf wv = pm_load(w);
+      for (int p = 0; p < pixels; p++) acc[p] = pm_vfma(pm_splat(from[p][group + i]), wv, acc[p]);
+    }
+    return w;
+  }
+  for (int p = 0; p < pixels; p++) x[p] = load_part(from[p] + c, partial, b->last - c);
+  PM_UNROLL for (int i = 0; i < spread; i++, w += PM_PANEL) {
+    const pm_vf wv = pm_load(w);
+    for (int p = 0; p < pixels; p++) acc[p] = pm_vfma(pm_lanes(spread, i, x[p]), wv, acc[p]);
+  }
+  return w;
+}
+
+/* Any window: the pixels lie by positions of the window. */
 PM_INLINE void any_vector(const int spread, const bool partial, const block *b, int pixels, int64_t c) {
   const float *w = b->w + c / PM_PANEL * PM_PANEL * b->taps * spread + c % PM_PANEL;
-  pm_vf acc[PIXELS], x[PIXELS];
+  pm_vf acc[PIXELS];
   for (int p = 0; p < pixels; p++)
     acc[p] = b->bias ? load_part(b->bias + c, partial, b->last - c) : (pm_vf){0};
-  for (int64_t t = 0; t < b->taps; t++) {
-    const pixel *from = b->from + t * pixels;
-    if (spread <= PM_VL)
-      for (int p = 0; p < pixels; p++) x[p] = load_part(from[p] + c, partial, b->last - c);
-    PM_UNROLL for (int i = 0; i < spread; i++, w += PM_PANEL) {
-      const pm_vf wv = pm_load(w);
-      for (int p = 0; p < pixels; p++) {
-        const bool wide = spread > PM_VL;
-        const pm_vf v = wide ? pm_splat(from[p][c / spread * spread + i]) : pm_lanes(spread, i, x[p]);
-        acc[p] = pm_vfma(v, wv, acc[p]);
-      }
-    }
-  }
+  for (int64_t t = 0; t < b->taps; t++)
+    w = any_tap(spread, partial, b, pixels, b->from + t * pixels, w, c, acc);
   finish(pixels, partial, b, c, acc);
 }
 
@@ -111,7 +120,9 @@ static void any_block(const block *b, int pixels) {
     case 1: any_spread(1, b, pixels); break;
     case 2: any_spread(2, b, pixels); break;
     case 4: any_spread(4, b, pixels); break;
-    default: any_spread(8, b, pixels); break;
+    case 8: any_spread(8, b, pixels); break;
+    case 16: any_spread(16, b, pixels); break;
+    default: any_spread(32, b, pixels); break;
   }
 }
 

@@ -1,5 +1,5 @@
-/* Depthwise convolution: each channel has a window of its own; and convolution in groups of 2, 4 or 8
-   channels. Weights are panels of 16 output channels, whatever their groups: for each position of
+/* Depthwise convolution: each channel has a window of its own; and convolution in groups of 2 to 32
+   channels, a power of two. Weights are panels of 16 output channels, whatever their groups: for each position of
    the window, and each channel of the group, the 16 values lie together. */
 #ifndef PM_DEPTHWISE_H
 #define PM_DEPTHWISE_H

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from pelemay.program.lowering import Lowering
     from pelemay.program.operand import Operand
 
-SPREADS = (1, 2, 4, 8)
+SPREADS = (1, 2, 4, 8, 16, 32)
 """Channels of a group, inputs and outputs, that the kernel ``depthwise`` takes."""
 
 PACKED, RAW, MIRRORED = range(3)
