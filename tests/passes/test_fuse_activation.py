@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 import pytest
 
@@ -133,6 +134,20 @@ def test_pytorch_spellings(exported: Any, kept: Any, ops: Any) -> None:
     }
     for module, op in wanted.items():
         assert ops(kept(exported(module, x, opset=13), fuse_activations)) == {op: 1}
+
+
+@pytest.mark.parametrize("spelling", ["erf, x first", "tanh, power", "hard swish by clip"])
+@pytest.mark.parametrize("kind", ["float16", "bfloat16"])
+def test_constants_of_half_precision(kind: str, spelling: str, graph_of: Any, ops: Any) -> None:
+    body, op = SPELLINGS[spelling]
+    dtype = np.dtype(getattr(ml_dtypes, kind) if kind == "bfloat16" else kind)
+    numbers = ", ".join(f"{kind} {name}" for name in NUMBERS)
+    constants = {name: np.asarray(value, dtype) for name, value in NUMBERS.items()}
+    text = f"g ({kind}[7,5] x, {numbers}) => ({kind}[7,5] y) {{ {body} }}"
+    after = fuse_activations(graph_of(text, **constants))
+    assert ops(after) == {op: 1}
+    found = after.nodes[0].attributes.get("approximate", "none")
+    assert found == ("tanh" if "tanh" in spelling else "none")
 
 
 def test_nothing_is_recognised_in_noise() -> None:

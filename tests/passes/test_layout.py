@@ -183,6 +183,8 @@ POOLS = {
         "1,3,5,4",
     ),
     "power": ("LpPool <kernel_shape = [2, 2], p = 3>", "1,3,7,6"),
+    "window of the whole image": ("AveragePool <kernel_shape = [8, 7]>", "1,3,1,1"),
+    "maximum of the whole image": ("MaxPool <kernel_shape = [8, 7]>", "1,3,1,1"),
     "whole image": ("GlobalAveragePool", "1,3,1,1"),
     "whole image, maximum": ("GlobalMaxPool", "1,3,1,1"),
     "whole image, norm": ("GlobalLpPool <p = 2>", "1,3,1,1"),

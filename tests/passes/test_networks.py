@@ -45,7 +45,7 @@ NETWORKS: dict[str, tuple[Callable[[], Blueprint], dict[str, int]]] = {
     ),
     "fastai": (
         lambda: resnet18_fastai(3, batch=2, width=4, hidden=8, size=64),
-        {CONV: 20, POOL: 2, "Concat": 1, **IMAGE, PRODUCT: 2},
+        {CONV: 20, POOL: 1, "ReduceMax": 1, "Concat": 1, **IMAGE, PRODUCT: 2},
     ),
     "mobilenet_mxnet": (
         lambda: mobilenet_mxnet(STAGES, classes=10, size=32),
@@ -58,7 +58,7 @@ NETWORKS: dict[str, tuple[Callable[[], Blueprint], dict[str, int]]] = {
     "efficientnet": (lambda: efficientnet_lite0(LITE, classes=10, size=32), {CONV: 10, **IMAGE}),
     "squeezenet": (
         lambda: squeezenet1_1(FIRES, classes=10, size=64),
-        {CONV: 8, POOL: 2, "Concat": 2, "Transpose": 1, "pelemay::AveragePool": 1, "Reshape": 1},
+        {CONV: 8, POOL: 2, "Concat": 2, "Transpose": 1, "ReduceMean": 1, "Reshape": 1},
     ),
     "densenet": (
         # 1 stem, 2 for each layer, 1 transition; 7 factors and sums between them.
@@ -68,8 +68,8 @@ NETWORKS: dict[str, tuple[Callable[[], Blueprint], dict[str, int]]] = {
     "inception": (
         lambda: inception_v1(MODULES, classes=10, size=64),
         {
-            **{CONV: 15, POOL: 5, "pelemay::LRN": 2, "pelemay::AveragePool": 1, PRODUCT: 1},
-            **{"Concat": 2, "Transpose": 1, "Reshape": 1, "Softmax": 1},
+            **{CONV: 15, POOL: 5, "pelemay::LRN": 2, "Concat": 2, "Softmax": 1},
+            **IMAGE,
         },
     ),
     "yolo": (

@@ -42,10 +42,10 @@ Pass = Callable[[Graph], Graph]
 
 PASSES: tuple[Pass, ...] = (
     simplify,
+    fuse_activations,
     widen_half,
     simplify,
     expand_batch_normalization,
-    fuse_activations,
     fuse_norms,
     fuse_group_norms,
     fuse_attention,

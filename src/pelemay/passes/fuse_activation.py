@@ -22,10 +22,10 @@ import array_api_compat.numpy as xp
 import numpy as np
 import numpy.typing as npt
 
-from pelemay.graph import Graph, Node
+from pelemay.graph import DType, Graph, Node
 from pelemay.graph.operations import find
 from pelemay.passes.known_activations import POINTS, Known, recognise
-from pelemay.passes.matching import is_float32, is_standard, scalar
+from pelemay.passes.matching import dtype_of, is_standard, scalar
 from pelemay.passes.rewrite import Rewriter
 
 ARITHMETIC = ("Abs", "Add", "Div", "Max", "Min", "Mul", "Neg", "Pow", "Reciprocal", "Sqrt", "Sub")
@@ -38,6 +38,12 @@ ELEMENTWISE = frozenset([*ARITHMETIC, *CHOICES, *FUNCTIONS])
 
 ALONE = ("Clip", "Max")
 """Operations that may be an activation by themselves: a maximum with 0 is a ReLU."""
+
+TOLERANCES = {DType.FLOAT32: 2e-6, DType.FLOAT16: 2e-4, DType.BFLOAT16: 2e-3}
+"""How near values are to a function whose constants were rounded to a type.
+
+Constants of five digits, as in some exporters' GELU, are as near as that of float32.
+"""
 
 MAX_NODES = 16
 """No spelling that exporters use has more operations."""
@@ -61,7 +67,8 @@ def _is_elementwise(node: Node | None) -> bool:
 
 def _fuse(rewriter: Rewriter, root: int) -> None:
     node = rewriter.graph.nodes[root]
-    if not is_float32(rewriter.graph, node.outputs[0]):
+    dtype = dtype_of(rewriter.graph, node.outputs[0])
+    if dtype not in TOLERANCES:
         return
     for variable in _variables(rewriter, root):
         region = _region(rewriter, root, variable)
@@ -69,9 +76,9 @@ def _fuse(rewriter: Rewriter, root: int) -> None:
             continue
         if len(region) < 2 and node.op not in ALONE:
             continue
-        known = recognise(_values(rewriter.graph, region, variable))
+        known = recognise(_values(rewriter.graph, region, variable), TOLERANCES[dtype])
         if known is not None and (len(region) > 1 or known.op != node.op):
-            _replace(rewriter, region, root, variable, known)
+            _replace(rewriter, region, (variable, dtype), known)
             return
 
 
@@ -146,15 +153,17 @@ def _array(value: Any) -> Any:
     return None if value is None else np.asarray(value)
 
 
-def _replace(rewriter: Rewriter, region: list[int], root: int, variable: str, known: Known) -> None:
-    node = rewriter.graph.nodes[root]
+def _replace(
+    rewriter: Rewriter, region: list[int], variable: tuple[str, DType], known: Known
+) -> None:
+    node = rewriter.graph.nodes[region[-1]]
+    name, dtype = variable
     bounds = [
-        rewriter.constant(f"{node.outputs[0]}::bound", number, np.float32)
+        rewriter.constant(f"{node.outputs[0]}::bound", number, dtype.numpy)
         for number in known.inputs
     ]
-    fused = Node(
-        known.op, (variable, *bounds), node.outputs, dict(known.attributes), name=node.name
-    )
+    attributes = dict(known.attributes)
+    fused = Node(known.op, (name, *bounds), node.outputs, attributes, name=node.name)
     for index in region:
         rewriter.remove(index)
-    rewriter.replace(root, fused)
+    rewriter.replace(region[-1], fused)

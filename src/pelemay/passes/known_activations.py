@@ -29,9 +29,6 @@ POINTS: Numbers = np.concatenate(
 )
 POINTS.flags.writeable = False
 
-TOLERANCE = 2e-6
-"""Constants of five digits, as in some exporters' GELU, are as near as that."""
-
 
 @dataclass(frozen=True)
 class Known:
@@ -79,13 +76,15 @@ def _plain_values() -> tuple[tuple[Known, Numbers], ...]:
         return tuple((known, known.values()) for known in PLAIN)
 
 
-def recognise(values: Numbers) -> Known | None:
-    """The activation that gives ``values`` at :data:`POINTS`.
+def recognise(values: Numbers, tolerance: float = 2e-6) -> Known | None:
+    """The activation that gives ``values`` at :data:`POINTS`: the nearest, if it is near enough.
 
     Parameters
     ----------
     values : array of float64
         As many as there are points.
+    tolerance : float
+        How far a value may be off, relative to one more than its size.
 
     Returns
     -------
@@ -93,20 +92,18 @@ def recognise(values: Numbers) -> Known | None:
     """
     if values.shape != POINTS.shape or not np.isfinite(values).all():
         return None
-    for known, expected in _plain_values():
-        if _same(values, expected):
-            return known
     at = dict(zip(POINTS.tolist(), values.tolist(), strict=True))
     with np.errstate(all="ignore"):
-        for fit in FITS:
-            for known in fit(at):
-                if _same(values, known.values()):
-                    return known
-    return None
+        fitted = (known for fit in FITS for known in fit(at))
+        pairs = [*_plain_values(), *((known, known.values()) for known in fitted)]
+        errors = [_error(values, expected) for _, expected in pairs]
+    best = int(np.argmin(errors))
+    return pairs[best][0] if errors[best] <= tolerance else None
 
 
-def _same(found: Numbers, expected: Numbers) -> bool:
-    return bool((np.abs(found - expected) <= TOLERANCE * (1 + np.abs(expected))).all())
+def _error(found: Numbers, expected: Numbers) -> float:
+    worst = float((np.abs(found - expected) / (1 + np.abs(expected))).max())
+    return worst if np.isfinite(worst) else math.inf
 
 
 At = dict[float, float]

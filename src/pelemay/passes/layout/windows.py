@@ -147,6 +147,8 @@ def pool(forms: Forms, node: Node) -> bool:
     counts = bool(a.get("count_include_pad", 0))
     ends, ceil = _ends(forms.shape(x)[2:], window, counts_padding=counts)
     pads = _pads(window.begins, ends, perm)
+    if window.kernel == forms.shape(x)[2:] and not any((*pads, *window.begins)):
+        return _whole(forms, node)
     if min(pads) < 0:
         return False
     attributes: dict[str, Attribute] = {
@@ -181,11 +183,19 @@ def _count(window: Window, axis: int, size: int, end: int) -> int:
     return (room - extent) // window.strides[axis] + 1
 
 
-def global_pool(forms: Forms, node: Node) -> bool:
+REDUCTIONS = {
+    "AveragePool": "ReduceMean",
+    "GlobalAveragePool": "ReduceMean",
+    "GlobalMaxPool": "ReduceMax",
+    "MaxPool": "ReduceMax",
+}
+
+
+def _whole(forms: Forms, node: Node) -> bool:
     """Pools over whole images are reductions."""
     x = node.inputs[0]
     perm = forms.perm(x)
-    op = {"GlobalAveragePool": "ReduceMean", "GlobalMaxPool": "ReduceMax"}.get(node.op)
+    op = REDUCTIONS.get(node.op)
     if op is None:
         power = node.attributes.get("p", 2)
         op = "ReduceL1" if power == 1 else "ReduceL2" if power == 2 else None
@@ -217,9 +227,9 @@ RULES = {
     "MaxPool": pool,
     "AveragePool": pool,
     "LpPool": pool,
-    "GlobalAveragePool": global_pool,
-    "GlobalMaxPool": global_pool,
-    "GlobalLpPool": global_pool,
+    "GlobalAveragePool": _whole,
+    "GlobalMaxPool": _whole,
+    "GlobalLpPool": _whole,
     "InstanceNormalization": channel_normalization,
     "GroupNormalization": channel_normalization,
     "LRN": channel_normalization,
