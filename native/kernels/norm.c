@@ -168,15 +168,18 @@ typedef struct {
 /* Moments about `point`; with `sizes` the second is of sizes, not of squares. */
 PM_INLINE lanes moments_of_columns(const norm *m, const float *x, pm_vf point, bool sizes, int64_t some) {
   lanes total = {{{0, 0}}};
-  pm_spot spot = {{0}, {0}};
-  for (int64_t block = 0; block < m->members.count; block += ROWS) {
-    const int64_t end = PM_MIN(block + ROWS, m->members.count);
+  const int64_t step = pm_path_inner(&m->members, PM_NORM_X);
+  pm_spot spot;
+  for (int64_t at = 0; at < m->members.count;) {
+    const int64_t run = PM_MIN(ROWS, pm_path_run(&m->members, at, m->members.count, &spot));
+    const float *row = x + spot.offset[PM_NORM_X];
     pm_vf first = {0}, second = {0};
-    for (int64_t i = block; i < end; i++, pm_path_next(&m->members, &spot)) {
-      const pm_vf far = pm_load_columns(x + spot.offset[PM_NORM_X], some) - point;
+    for (int64_t i = 0; i < run; i++, row += step) {
+      const pm_vf far = pm_load_columns(row, some) - point;
       first += far;
       second = sizes ? second + pm_vabs(far) : pm_vfma(far, far, second);
     }
+    at += run;
     for (int i = 0; i < PM_VL; i++) {
       total.of[i].first += (double)first[i];
       total.of[i].second += (double)second[i];
@@ -211,18 +214,25 @@ PM_INLINE centres centres_of(const pm_call *call, const norm *m, const float *x,
 
 PM_INLINE void normalize_column(const pm_call *call, const norm *m, const pm_spot *group, int64_t first,
                                 int64_t column, int64_t some) {
-  const float *x = (const float *)call->in[0].data + column;
+  const float *x = (const float *)call->in[0].data + group->offset[PM_NORM_X] + column;
   const float *scale = (const float *)call->in[1].data, *bias = (const float *)call->in[2].data;
-  float *y = (float *)call->out[0].data + column;
-  const int64_t a = m->steps[PM_NORM_SCALE] * column, b = m->steps[PM_NORM_BIAS] * column;
-  const centres c = centres_of(call, m, x + group->offset[PM_NORM_X], first, some);
-  pm_spot spot = *group;
-  for (int i = 0; i < PM_MAX_RANK; i++) spot.at[i] = 0;
-  for (int64_t i = 0; i < m->members.count; i++, pm_path_next(&m->members, &spot)) {
-    pm_vf v = (pm_load_columns(x + spot.offset[PM_NORM_X], some) - c.mean) * c.factor - c.rest;
-    if (scale) v *= pm_load_columns(scale + spot.offset[PM_NORM_SCALE] + a, some);
-    if (bias) v += pm_load_columns(bias + spot.offset[PM_NORM_BIAS] + b, some);
-    pm_store_columns(y + spot.offset[PM_NORM_Y], v, some);
+  const int64_t none[PM_PATH_TENSORS] = {0};
+  const int64_t *steps = m->members.rank ? m->members.steps[m->members.rank - 1] : none;
+  const centres c = centres_of(call, m, x, first, some);
+  float *y = (float *)call->out[0].data + group->offset[PM_NORM_Y] + column;
+  if (scale) scale += group->offset[PM_NORM_SCALE] + m->steps[PM_NORM_SCALE] * column;
+  if (bias) bias += group->offset[PM_NORM_BIAS] + m->steps[PM_NORM_BIAS] * column;
+  pm_spot spot;
+  for (int64_t at = 0, run; at < m->members.count; at += run) {
+    run = pm_path_run(&m->members, at, m->members.count, &spot);
+    const int64_t *from = spot.offset;
+    for (int64_t i = 0; i < run; i++) {
+      const pm_vf here = pm_load_columns(x + from[PM_NORM_X] + i * steps[PM_NORM_X], some);
+      pm_vf v = (here - c.mean) * c.factor - c.rest;
+      if (scale) v *= pm_load_columns(scale + from[PM_NORM_SCALE] + i * steps[PM_NORM_SCALE], some);
+      if (bias) v += pm_load_columns(bias + from[PM_NORM_BIAS] + i * steps[PM_NORM_BIAS], some);
+      pm_store_columns(y + from[PM_NORM_Y] + i * steps[PM_NORM_Y], v, some);
+    }
   }
 }
 

@@ -55,16 +55,13 @@ static double extreme_of_row(pm_reduce_kind kind, const float *x, int64_t n) {
   return best;
 }
 
-/* The maximum hides not-a-number, a sum does not. */
-static double max_of_row(const float *x, int64_t n) {
-  const double sum = pm_sum_of_row(PM_TERM_SELF, x, n);
-  return sum != sum ? extreme_of_row(PM_REDUCE_MAX, x, n) : (double)pm_max_of_row(x, n);
-}
-
 PM_INLINE double of_row(pm_term term, const float *x, int64_t n) {
-  if (term == PM_TERM_MAX) return max_of_row(x, n);
-  if (term == PM_TERM_MIN) return extreme_of_row(PM_REDUCE_MIN, x, n);
-  return pm_sum_of_row(term, x, n);
+  if (term < PM_TERM_MAX) return pm_sum_of_row(term, x, n);
+  /* A maximum hides not-a-number, a sum does not. */
+  const pm_reduce_kind kind = term == PM_TERM_MAX ? PM_REDUCE_MAX : PM_REDUCE_MIN;
+  const double sum = pm_sum_of_row(PM_TERM_SELF, x, n);
+  if (sum != sum) return extreme_of_row(kind, x, n);
+  return (double)(term == PM_TERM_MAX ? pm_max_of_row(x, n) : pm_min_of_row(x, n));
 }
 
 PM_INLINE double of_pieces(const pm_reduce *r, pm_term term, const float *x, int64_t first, int64_t last) {

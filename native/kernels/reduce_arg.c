@@ -1,7 +1,7 @@
 /* Positions of extremes. Not-a-number is larger and smaller than every number. */
 #include "reduce_arg.h"
 
-#include "vec.h"
+#include "reduce_row.h"
 
 enum { COLUMNS = 64 };
 
@@ -15,6 +15,16 @@ typedef struct {
 #define TAKES(v, best)                                                     \
   (last ? (v) != (v) || (smallest ? (v) <= (best) : (v) >= (best))         \
         : (best) == (best) && !(smallest ? (v) >= (best) : (v) <= (best)))
+
+/* Contiguous floats, none of which is not a number: the extreme first, then its place. */
+static int64_t place_in_row(const float *x, int64_t n, bool smallest, bool last) {
+  const float best = smallest ? pm_min_of_row(x, n) : pm_max_of_row(x, n);
+  for (int64_t i = 0; i < n; i++) {
+    const int64_t at = last ? n - 1 - i : i;
+    if (x[at] == best) return at;
+  }
+  return 0;
+}
 
 #define ARGMAX(type)                                                       \
   PM_INLINE int64_t line_##type(const type *x, int64_t n, int64_t step, bool smallest, bool last) { \
@@ -86,6 +96,18 @@ ARGMAX(uint16_t)
 ARGMAX(uint32_t)
 ARGMAX(uint64_t)
 
+static void argmax_rows(const pm_call *call, const pm_worker *worker, const argmax *a) {
+  int64_t begin, end;
+  pm_share(worker, a->lines.count, &begin, &end);
+  for (int64_t i = begin; i < end; i++) {
+    const pm_spot spot = pm_path_seek(&a->lines, i);
+    const float *x = (const float *)call->in[0].data + spot.offset[0];
+    const double sum = pm_sum_of_row(PM_TERM_SELF, x, a->n);
+    int64_t *y = (int64_t *)call->out[0].data + spot.offset[1];
+    *y = sum == sum ? place_in_row(x, a->n, a->smallest, a->last) : any_line_float(a, x);
+  }
+}
+
 PM_KERNEL(argmax) {
   const pm_tensor *tensors[] = {call->in[0].t, call->out[0].t};
   const int axis = (int)call->params[0];
@@ -95,7 +117,12 @@ PM_KERNEL(argmax) {
   a.n = tensors[0]->dims[axis];
   a.step = pm_step(tensors[0], axis);
   switch (tensors[0]->dtype) {
-    case PM_F32: argmax_float(call, worker, &a); break;
+    case PM_F32:
+      if (a.step == 1 && a.n >= 2 * PM_VL)
+        argmax_rows(call, worker, &a);
+      else
+        argmax_float(call, worker, &a);
+      break;
     case PM_F64: argmax_double(call, worker, &a); break;
     case PM_I8: argmax_int8_t(call, worker, &a); break;
     case PM_I16: argmax_int16_t(call, worker, &a); break;

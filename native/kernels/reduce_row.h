@@ -150,4 +150,19 @@ PM_INLINE float pm_max_of_row(const float *x, int64_t n) {
   return pm_max_of_lanes(pm_vmax(pm_vmax(most[0], most[1]), pm_vmax(most[2], most[3])));
 }
 
+/* The smallest, likewise; inf where there is none. */
+PM_INLINE float pm_min_of_row(const float *x, int64_t n) {
+  const pm_vf none = pm_splat(INFINITY);
+  pm_vf least[2] = {none, none};
+  int64_t i = 0;
+  for (; i + 2 * PM_VL <= n; i += 2 * PM_VL)
+    PM_UNROLL for (int v = 0; v < 2; v++) least[v] = pm_vmin(pm_load(x + i + v * PM_VL), least[v]);
+  for (; i < n; i += PM_VL) {
+    const int64_t some = n - i < PM_VL ? n - i : PM_VL;
+    const pm_vf here = some < PM_VL ? pm_load_some(x + i, some) : pm_load(x + i);
+    least[0] = pm_vmin(pm_select(pm_first_lanes(some), here, none), least[0]);
+  }
+  return -pm_max_of_lanes(-pm_vmin(least[0], least[1]));
+}
+
 #endif
