@@ -28,6 +28,11 @@ if TYPE_CHECKING:
 
 Lower = Callable[["Lowering", "Node"], None]
 
+SLOW = (
+    "Acos", "Acosh", "Asin", "Asinh", "Atan", "Atanh", "Cosh", "FMod", "Mod", "Pow", "Sinh", "Tan",
+)  # fmt: skip
+"""Functions that are computed one element after the other, some 20 times slower than others."""
+
 
 def class_of(dtype: DType) -> str:
     """The type in which elements are computed; halves in single precision."""
@@ -37,10 +42,17 @@ def class_of(dtype: DType) -> str:
 
 
 def _emit(
-    l: Lowering, opcode: str, inputs: Sequence[Operand], y: Operand, params: Sequence[int | float]
+    l: Lowering,
+    opcode: str,
+    inputs: Sequence[Operand],
+    y: Operand,
+    params: Sequence[int | float],
+    *,
+    slow: bool = False,
 ) -> None:
+    cost = y.size * (20 if slow else 1)
     if y.size:
-        l.emit(opcode, inputs, [y], params, serial=y.size < SMALL)
+        l.emit(opcode, inputs, [y], params, cost=cost, serial=cost < SMALL)
 
 
 def emit_unary(
@@ -49,7 +61,7 @@ def emit_unary(
     """A function of one element, by its name in ``unary.def``."""
     engine = native()
     code, kind = engine.UNARY.index(name), engine.CLASSES.index(class_of(x.dtype))
-    _emit(l, "unary", [x], y, (code, kind, float(alpha), float(beta)))
+    _emit(l, "unary", [x], y, (code, kind, float(alpha), float(beta)), slow=name in SLOW)
 
 
 def emit_activation(
@@ -76,7 +88,7 @@ def emit_binary(
     code = engine.BINARY.index(name)
     params = (code, engine.CLASSES.index(wide or class_of(inputs[0].dtype)), float(alpha))
     first, rest = inputs[:MAX_OPERANDS], inputs[MAX_OPERANDS:]
-    _emit(l, "binary", first, y, params)
+    _emit(l, "binary", first, y, params, slow=name in SLOW)
     while rest:
         more, rest = rest[: MAX_OPERANDS - 1], rest[MAX_OPERANDS - 1 :]
         _emit(l, "binary", [y, *more], y, params)
