@@ -82,7 +82,7 @@ class Task:
     def is_depthwise(self) -> bool:
         """Whether there are so few channels in a group that a panel holds several groups."""
         channels, outputs = self.x.shape[-1], self.y.shape[-1]
-        return channels == outputs and channels // self.group in SPREADS
+        return channels == outputs and self.group > 1 and channels // self.group in SPREADS
 
     def params(self, weights: int) -> tuple[int | float, ...]:
         """The parameters that all kernels of convolutions share."""
