@@ -189,14 +189,17 @@ def _is_neutral(rewriter: Rewriter, node: Node) -> bool:
 
 
 def _joined(rewriter: Rewriter, node: Node) -> Node | None:
-    """One node for this one and the one before it."""
+    """One node for this one and those before it."""
     before = rewriter.maker(node.inputs[0]) if node.inputs else None
-    if before is None or before.domain or before.version:
+    if before is None:
         return None
-    if node.op in VIEWS and before.op in VIEWS:
-        return _as_reshape(rewriter, node, before.inputs[0])
-    if is_standard(node, "Transpose") and before.op == "Transpose":
-        return _transposed_once(rewriter, node, before)
+    if is_standard(node, *VIEWS) and is_standard(before, *VIEWS):
+        source = before.inputs[0]
+        while (earlier := rewriter.maker(source)) is not None and is_standard(earlier, *VIEWS):
+            source = earlier.inputs[0]
+        return _as_reshape(rewriter, node, source)
+    if is_standard(node, "Transpose") and is_standard(before, "Transpose"):
+        return _transposed_once(rewriter, node, _joined(rewriter, before) or before)
     return None
 
 
