@@ -142,6 +142,7 @@ static void add_rows(float *y, const float *a, const float *b, int64_t n) {
 void PM_FOR_ISA(pm_sweep_rows)(const pm_epilogue *epilogue, float *x, int64_t x_row, float *y,
                                int64_t y_row, const float *residual, int64_t residual_row,
                                int64_t rows, int64_t columns) {
+  if (!residual && x_row == columns && y_row == columns) columns *= rows, rows = PM_MIN(rows, 1);
   for (int64_t i = 0; i < rows; i++, x += x_row, y += y_row) {
     float *to = residual ? x : y;
     pm_activate_row(x, to, columns, epilogue->kind, epilogue->alpha, epilogue->beta);

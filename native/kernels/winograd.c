@@ -33,7 +33,7 @@ static void prepare(const pm_call *call, const pm_worker *worker, state *s) {
   s->out = (float *)call->out[0].data;
   s->zeros = (float *)call->own_scratch;
   s->aside = s->zeros + w->v_row;
-  s->m = s->aside + 4 * PM_PANEL;
+  s->m = s->aside + 16 * PM_PANEL;
   s->v = s->m + w->points * pm_wino_m_plane(w);
   s->u = s->v + w->points * pm_wino_v_plane(w);
   s->ready = (uint8_t *)(s->u + w->points * pm_wino_u_plane(w) * (w->keep ? w->groups : 1));
@@ -137,17 +137,23 @@ static target target_of(const state *s, corner at, int64_t channel, int64_t colu
   return t;
 }
 
+PM_INLINE pm_vf load_part(const float *p, int64_t left) {
+  return left < PM_VL ? pm_load_some(p, left) : pm_load(p);
+}
+
+PM_INLINE void store_part(float *p, pm_vf v, int64_t left) {
+  if (left < PM_VL)
+    pm_store_some(p, v, left);
+  else
+    pm_store(p, v);
+}
+
 /* One pixel, a vector of channels or `left` of them. */
 PM_INLINE void put(const pm_epilogue *e, pm_vf v, float *y, const float *residual, int64_t left) {
-  pm_vf r = {0};
-  if (residual) r = left < PM_VL ? pm_load_some(residual, left) : pm_load(residual);
-  if (residual && !e->after) v += r;
+  if (residual && !e->after) v += load_part(residual, left);
   v = pm_vclip(v, pm_splat(e->low), pm_splat(e->high));
-  if (residual && e->after) v += r;
-  if (left < PM_VL)
-    pm_store_some(y, v, left);
-  else
-    pm_store(y, v);
+  if (residual && e->after) v += load_part(residual, left);
+  store_part(y, v, left);
 }
 
 /* Row `i` of a tile, channels from `j` on. */
@@ -157,37 +163,59 @@ PM_INLINE void put_row(const state *s, const int r, const pm_vf *o, const target
   if (i >= t->height) return;
   const float *residual = t->residual[i] ? t->residual[i] + j : NULL;
   float *y = t->rows[i] + j;
-  if (e->sweep && e->after && residual) {
-    for (int64_t x = 0; x < t->width; x++) put(e, o[x], s->aside + x * PM_VL, NULL, PM_VL);
-    PM_FOR_ISA(pm_sweep_rows)
-    (e, s->aside, PM_VL, y, t->step, residual, t->residual_step, t->width, PM_MIN(left, PM_VL));
-    return;
-  }
   if (t->width == r && left >= PM_VL && !residual) {
     PM_UNROLL for (int x = 0; x < r; x++) put(e, o[x], y + x * t->step, NULL, PM_VL);
   } else {
     for (int64_t x = 0; x < t->width; x++)
       put(e, o[x], y + x * t->step, residual ? residual + x * t->residual_step : NULL, left);
   }
-  if (e->sweep)
-    PM_FOR_ISA(pm_sweep_rows)
-  (e, y, t->step, y, t->step, NULL, 0, t->width, PM_MIN(left, PM_VL));
+}
+
+/* The same where the activation needs a sweep: the row waits for the others of its tile. */
+PM_INLINE void keep_row(const state *s, const int r, const pm_vf *o, const target *t, int i, int64_t j) {
+  const bool before = !s->conv.epilogue.after && i < t->height && t->residual[i];
+  for (int64_t x = 0; x < r; x++) {
+    pm_vf v = o[x];
+    if (before && x < t->width)
+      v += load_part(t->residual[i] + j + x * t->residual_step, t->columns - j);
+    pm_store(s->aside + (i * r + x) * PM_VL, v);
+  }
+}
+
+/* The activation of a tile that was kept, a vector of channels, and its way to the output. */
+PM_INLINE void sweep_tile(const state *s, const int r, const target *t, int64_t j) {
+  const pm_epilogue *e = &s->conv.epilogue;
+  const int64_t left = t->columns - j;
+  PM_FOR_ISA(pm_sweep_rows)
+  (e, s->aside, r * r * PM_VL, s->aside, r * r * PM_VL, NULL, 0, 1, r * r * PM_VL);
+  for (int64_t i = 0; i < t->height; i++) {
+    const float *residual = e->after && t->residual[i] ? t->residual[i] + j : NULL;
+    for (int64_t x = 0; x < t->width; x++) {
+      pm_vf v = pm_load(s->aside + (i * r + x) * PM_VL);
+      if (residual) v += load_part(residual + x * t->residual_step, left);
+      store_part(t->rows[i] + j + x * t->step, v, left);
+    }
+  }
 }
 
 PM_INLINE void outputs_tile(const state *s, const int r, const float *m, int64_t plane,
                             int64_t channel, const target *t) {
+  const bool sweeps = s->conv.epilogue.sweep;
   for (int64_t j = 0; j < t->columns; j += PM_VL) {
-    const int64_t left = t->columns - j;
-    const float *b = s->bias ? s->bias + channel + j : NULL;
-    pm_vf bias = {0};
-    if (b) bias = left < PM_VL ? pm_load_some(b, left) : pm_load(b);
+    const pm_vf bias = s->bias ? load_part(s->bias + channel + j, t->columns - j) : (pm_vf){0};
     PM_UNROLL for (int odd = 0; odd < r / 2; odd++) {
       pm_vf o[2 * 4];
       wino_outputs_rows(r, odd, m + j, plane, o);
       PM_UNROLL for (int x = 0; x < 2 * r; x++) o[x] += bias;
-      put_row(s, r, o, t, odd, j);
-      put_row(s, r, o + r, t, odd + r / 2, j);
+      if (sweeps) {
+        keep_row(s, r, o, t, odd, j);
+        keep_row(s, r, o + r, t, odd + r / 2, j);
+      } else {
+        put_row(s, r, o, t, odd, j);
+        put_row(s, r, o + r, t, odd + r / 2, j);
+      }
     }
+    if (sweeps) sweep_tile(s, r, t, j);
   }
 }
 
