@@ -122,7 +122,8 @@ class NativeBackend(PelemayBackend):
                 refuse_fallbacks(program.metadata)
             return ProgramRunnable(image(program), threads=2)
 
-        return PelemayBackendRep(graph, SpecializedRunnable(compile_for, host_inputs(graph)))
+        runnable = SpecializedRunnable(compile_for, host_inputs(graph), graph.inputs)
+        return PelemayBackendRep(graph, runnable)
 
 
 is_compatible = PelemayBackend.is_compatible

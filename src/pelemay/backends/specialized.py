@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
 from pelemay.backends.programs import ProgramRunnable
+from pelemay.graph.values import TensorType, ValueType
 
 Shapes = Mapping[str, tuple[int, ...]]
 Values = Mapping[str, Any]
@@ -30,13 +32,22 @@ class SpecializedRunnable:
         ``compile_for(shapes, values)`` gives what runs; it has no input named in ``values``.
     by_value : sequence of str
         Inputs that are bound by value.
+    types : mapping
+        Input name to type, as far as known: what is no tensor has no shape to be bound.
     kept : int
         Programs to keep; the one that was used least recently goes.
     """
 
-    def __init__(self, compile_for: Compile, by_value: Sequence[str] = (), kept: int = 4) -> None:
+    def __init__(
+        self,
+        compile_for: Compile,
+        by_value: Sequence[str] = (),
+        types: Mapping[str, ValueType | None] = MappingProxyType({}),
+        kept: int = 4,
+    ) -> None:
         self._compile = compile_for
         self._by_value = frozenset(by_value)
+        self._shapeless = {n for n, kind in types.items() if not isinstance(kind, TensorType)}
         self._kept = kept
         self._programs: OrderedDict[Key, ProgramRunnable] = OrderedDict()
 
@@ -46,7 +57,7 @@ class SpecializedRunnable:
 
     def program_for(self, feeds: Mapping[str, Any]) -> ProgramRunnable:
         """The program for the shapes of these feeds, compiled if there is none yet."""
-        arrays = {n: np.asarray(v) for n, v in feeds.items() if not isinstance(v, (list, dict))}
+        arrays = {n: np.asarray(v) for n, v in feeds.items() if n not in self._shapeless}
         values = {n: array for n, array in arrays.items() if n in self._by_value}
         shapes = {n: array.shape for n, array in arrays.items() if n not in values}
         key = _key(shapes, values)

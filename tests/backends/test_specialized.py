@@ -1,0 +1,65 @@
+"""Programs for each set of shapes: what is bound, what is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import onnx.parser
+import pytest
+
+from pelemay.backends.specialized import SpecializedRunnable
+from pelemay.graph import DType, OptionalType, TensorType
+from pelemay.onnx_backend import NativeBackend
+
+X = TensorType(DType.FLOAT32, ("n",))
+
+
+class Compiler:
+    """Remembers what it was asked to compile for; its programs give what they are fed."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[dict[str, Any], dict[str, Any]]] = []
+
+    def __call__(self, shapes: Mapping[str, Any], values: Mapping[str, Any]) -> Any:
+        self.asked.append((dict(shapes), dict(values)))
+        return self
+
+    def run(self, feeds: Mapping[str, Any], outputs: Any = None) -> dict[str, Any]:
+        return dict(feeds)
+
+
+@pytest.mark.parametrize("fed", [None, [], np.zeros(2, np.float32)])
+def test_what_is_no_tensor_has_no_shape_to_bind(fed: Any) -> None:
+    compiler = Compiler()
+    runnable = SpecializedRunnable(compiler, types={"x": X, "o": OptionalType(X)})
+    runnable.run({"x": np.zeros(3, np.float32), "o": fed})
+    assert compiler.asked == [({"x": (3,)}, {})]
+
+
+def test_one_program_for_each_set_of_shapes_and_values() -> None:
+    compiler = Compiler()
+    runnable = SpecializedRunnable(compiler, ("axes",), {"x": X})
+    for size, axis in ((3, 0), (3, 0), (4, 0), (4, 1), (3, 0)):
+        runnable.run({"x": np.zeros(size, np.float32), "axes": np.asarray([axis])})
+    assert [shapes["x"] for shapes, _ in compiler.asked] == [(3,), (4,), (4,)]
+    assert [int(values["axes"][0]) for _, values in compiler.asked] == [0, 0, 1]
+
+
+def test_the_program_used_least_recently_goes() -> None:
+    compiler = Compiler()
+    runnable = SpecializedRunnable(compiler, types={"x": X}, kept=2)
+    for size in (1, 2, 1, 3, 1, 2):
+        runnable.run({"x": np.zeros(size, np.float32)})
+    assert [shapes["x"] for shapes, _ in compiler.asked] == [(1,), (2,), (3,), (2,)]
+
+
+@pytest.mark.parametrize(("fed", "there"), [(None, False), (np.ones(2, np.float32), True)])
+def test_an_optional_input_reaches_the_model(fed: Any, there: bool) -> None:
+    model = onnx.parser.parse_model(
+        '<ir_version: 10, opset_import: ["" : 21]> '
+        "g (optional(float[2]) o) => (bool[] y) { y = OptionalHasElement (o) }"
+    )
+    (y,) = NativeBackend.prepare(model).run([fed])
+    assert y == there
