@@ -23,6 +23,7 @@ from pelemay.graph.typing import infer
 from pelemay.passes.batch_normalization import expand_batch_normalization
 from pelemay.passes.bind import bind, open_sizes
 from pelemay.passes.concats import nest_concats
+from pelemay.passes.einsum import lower_einsums
 from pelemay.passes.fold_scales import fold_scales
 from pelemay.passes.fuse_activation import fuse_activations
 from pelemay.passes.fuse_attention import fuse_attention
@@ -45,6 +46,7 @@ PASSES: tuple[Pass, ...] = (
     fuse_activations,
     widen_half,
     simplify,
+    lower_einsums,
     expand_batch_normalization,
     fuse_norms,
     fuse_group_norms,
