@@ -11,6 +11,7 @@ typedef struct {
   float *out, *tile, *packed;
   int64_t columns, panels; /* of a group */
   bool in_place;           /* pixels of the data are rows of the matrix */
+  const float *runs[PM_MOST_RUNS];
 } state;
 
 /* Whether rows so far apart fall into the same few sets of the first cache. */
@@ -22,6 +23,15 @@ static bool reads_in_place(const state *s) {
     if (c->kernel[i] != 1 || c->stride[i] != 1 || c->pad[i] != 0) return false;
   if (c->x.w != c->y.w || is_crowded(c->x.sw)) return false;
   return s->split.lines > 1 || pm_image_is_flat(&c->x, c->row0, c->row1);
+}
+
+/* Whether windows are better read where they lie, line by line: packing is a large part of the work
+   where there are few output channels; but then no tile goes on in the next line. */
+static bool reads_lines(const state *s) {
+  const pm_conv *c = &s->conv;
+  const pm_windows *w = &s->windows;
+  if (s->columns > 4 * PM_PANEL || c->y.w < 2 * PM_MR || w->k / w->run > PM_MOST_RUNS) return false;
+  return !is_crowded(c->stride[2] * c->x.sw);
 }
 
 /* One panel of weights that are not packed, from output channel `first` of a group on. */
@@ -64,7 +74,7 @@ static void prepare(const pm_call *call, const pm_worker *worker, state *s) {
   s->windows = pm_windows_of(c, call->in[0].t, (const float *)call->in[0].data);
   s->columns = c->y.c / c->groups;
   s->panels = pm_panels(s->columns);
-  s->split = pm_split_of(c, call->params + CONV_SHARED, s->residual != NULL, s->columns, PM_MR,
+  s->split = pm_split_of(c, call->params + CONV_SHARED, s->residual != NULL, reads_lines(s), PM_MR,
                          worker->count);
   s->in_place = reads_in_place(s);
   s->packed = (float *)call->own_scratch;
@@ -77,12 +87,39 @@ static int64_t place(const state *s, const pm_image *i, int64_t line, int64_t fi
   return pm_image_row(i, plane / i->d, plane % i->d, line % lines + s->conv.row0) + first * i->sw;
 }
 
-static void find_rows(const state *s, int64_t line, int64_t first, const pm_part *part, int64_t k0,
+/* Whether all windows of `rows` pixels lie within the image; then where their runs begin. */
+static bool find_runs(state *s, int64_t line, int64_t first, int rows, int64_t offset) {
+  const pm_conv *c = &s->conv;
+  const pm_windows *w = &s->windows;
+  const int64_t lines = c->row1 - c->row0, plane = line / lines;
+  const int64_t left = first * c->stride[2] - c->pad[2];
+  const int64_t last = (c->kernel[2] - 1) * c->dilation[2] + (rows - 1) * c->stride[2];
+  if (left < 0 || left + last >= c->x.w) return false;
+  const float **run = s->runs;
+  for (int64_t i = 0; i < c->kernel[0]; i++)
+    for (int64_t j = 0; j < c->kernel[1]; j++) {
+      const int64_t z = plane % c->y.d * c->stride[0] - c->pad[0] + i * c->dilation[0];
+      const int64_t y = (line % lines + c->row0) * c->stride[1] - c->pad[1] + j * c->dilation[1];
+      if (z < 0 || z >= c->x.d || y < 0 || y >= c->x.h) return false;
+      const float *row = w->data + pm_image_row(&c->x, plane / c->y.d, z, y) + left * c->x.sw + offset;
+      for (int64_t k = 0; k < w->across; k++) *run++ = row + k * w->steps * c->x.sw;
+    }
+  return true;
+}
+
+static void find_rows(state *s, int64_t line, int64_t first, const pm_part *part, int64_t k0,
                       pm_gemm *g) {
   const int64_t offset = part->group * s->windows.channels + k0;
   if (s->in_place) {
     g->a = s->windows.data + place(s, &s->conv.x, line, first) + offset;
     g->a_row = s->conv.x.sw;
+    return;
+  }
+  g->runs = NULL;
+  if (s->split.by_lines && find_runs(s, line, first, g->rows, offset)) {
+    g->runs = s->runs;
+    g->run = s->windows.run;
+    g->a_row = s->conv.stride[2] * s->conv.x.sw;
     return;
   }
   pm_origins origins;
@@ -93,7 +130,7 @@ static void find_rows(const state *s, int64_t line, int64_t first, const pm_part
 }
 
 /* Pixels [first, first + g->rows) of a line, one block of the sum. */
-static void do_tile(const state *s, const pm_part *part, int64_t line, int64_t first, int64_t k0,
+static void do_tile(state *s, const pm_part *part, int64_t line, int64_t first, int64_t k0,
                     pm_gemm *g) {
   find_rows(s, line, first, part, k0, g);
   const int64_t column = part->group * s->columns + part->column;
@@ -121,8 +158,8 @@ static const float *after_part(const state *s, const pm_part *part) {
 }
 
 /* Pixels [begin, end) of a line, in tiles of much the same size. */
-static void do_line(const state *s, const pm_part *part, int64_t line, int64_t begin, int64_t end,
-                       const float *soon, int64_t k0, pm_gemm *g) {
+static void do_line(state *s, const pm_part *part, int64_t line, int64_t begin, int64_t end,
+                    const float *soon, int64_t k0, pm_gemm *g) {
   const int64_t tiles = pm_ceil_div(end - begin, PM_MR);
   for (int64_t t = 0; t < tiles; t++) {
     const int64_t first = (end - begin) * t / tiles;
@@ -132,7 +169,7 @@ static void do_line(const state *s, const pm_part *part, int64_t line, int64_t b
   }
 }
 
-static void do_part(const state *s, const pm_part *part) {
+static void do_part(state *s, const pm_part *part) {
   const pm_epilogue *e = &s->conv.epilogue;
   const int64_t k = s->windows.k;
   const int64_t panel = part->group * s->panels + part->column / PM_PANEL;

@@ -12,6 +12,9 @@ enum {
   SPLIT_PARAMS,
 };
 
+/* Runs of a window that are read where they lie. */
+#define PM_MOST_RUNS 64
+
 typedef struct {
   int64_t lines, pixels; /* runs of output pixels that are evenly spaced, and their length */
   int64_t units;         /* what rows are cut into: lines, pixels where there is only one line */
@@ -20,6 +23,7 @@ typedef struct {
   int64_t columns, chunks; /* channels of a part, parts side by side in a group */
   int64_t pieces;          /* parts one after the other */
   int64_t parts;
+  bool by_lines; /* windows are read where they lie: a tile is of one line */
 } pm_split;
 
 typedef struct {
@@ -27,10 +31,12 @@ typedef struct {
 } pm_part;
 
 static inline pm_split pm_split_of(const pm_conv *c, const int64_t *params, bool has_residual,
-                                   int64_t width, int64_t tile_rows, int workers) {
+                                   bool by_lines, int64_t tile_rows, int workers) {
+  const int64_t width = c->y.c / c->groups, rows = c->row1 - c->row0;
+  const int64_t taps = c->kernel[0] * c->kernel[1] * c->kernel[2];
   pm_split s = {.depth = params[SPLIT_DEPTH], .width = width};
-  const int64_t rows = c->row1 - c->row0;
-  const bool flat = pm_image_is_flat(&c->y, c->row0, c->row1) &&
+  s.by_lines = by_lines && taps > 1 && s.depth == taps * (c->x.c / c->groups);
+  const bool flat = !s.by_lines && pm_image_is_flat(&c->y, c->row0, c->row1) &&
                     (!has_residual || pm_image_is_flat(&c->r, c->row0, c->row1));
   s.lines = c->y.n * c->y.d * rows;
   s.pixels = c->y.w;

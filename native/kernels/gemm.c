@@ -34,23 +34,27 @@ PM_INLINE void multiply(const int rows, const int vectors, const bool narrow, co
                         const float *b, const float *ahead, pm_vf acc[][PM_NV]) {
   const int64_t stride = g->a_row, panel = g->b_panel, b_row = g->b_row;
   const int64_t step = ahead ? PM_PANEL : 0;
+  const int64_t run = g->runs ? g->run : g->k;
+  const float *const *runs = g->runs ? g->runs : &g->a;
   const float *a[(PM_MR + 2) / 3], *next = ahead ? ahead : b;
-  PM_UNROLL for (int m = 0; m < rows; m += 3) a[m / 3] = g->a + m * stride;
-  for (int64_t k = g->k; k > 0; k--) {
-    pm_vf bv[PM_NV];
-    __builtin_prefetch(next, 0, 2);
-    next += step;
-    PM_UNROLL for (int j = 0; j < vectors; j++)
-      bv[j] = pm_load(b + j * PM_VL / PM_PANEL * panel + j * PM_VL % PM_PANEL);
-    PM_UNROLL for (int m = 0; m < rows; m++) {
-      const pm_vf av = pm_splat(a[m / 3][m % 3 * stride]);
-      PM_UNROLL for (int j = 0; j < vectors; j++) {
-        const bool half = narrow && j == vectors - 1;
-        acc[m][j] = half ? fma_half(av, bv[j], acc[m][j]) : pm_vfma(av, bv[j], acc[m][j]);
+  for (int64_t left = g->k; left > 0; left -= run, runs++) {
+    PM_UNROLL for (int m = 0; m < rows; m += 3) a[m / 3] = *runs + m * stride;
+    for (int64_t k = run; k > 0; k--) {
+      pm_vf bv[PM_NV];
+      __builtin_prefetch(next, 0, 2);
+      next += step;
+      PM_UNROLL for (int j = 0; j < vectors; j++)
+        bv[j] = pm_load(b + j * PM_VL / PM_PANEL * panel + j * PM_VL % PM_PANEL);
+      PM_UNROLL for (int m = 0; m < rows; m++) {
+        const pm_vf av = pm_splat(a[m / 3][m % 3 * stride]);
+        PM_UNROLL for (int j = 0; j < vectors; j++) {
+          const bool half = narrow && j == vectors - 1;
+          acc[m][j] = half ? fma_half(av, bv[j], acc[m][j]) : pm_vfma(av, bv[j], acc[m][j]);
+        }
       }
+      PM_UNROLL for (int m = 0; m < rows; m += 3) a[m / 3]++;
+      b += b_row;
     }
-    PM_UNROLL for (int m = 0; m < rows; m += 3) a[m / 3]++;
-    b += b_row;
   }
 }
 

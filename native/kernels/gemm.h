@@ -29,6 +29,8 @@
 typedef struct {
   const float *a; /* `rows` rows of k floats, `a_row` apart */
   int64_t a_row;
+  const float *const *runs; /* if not NULL: instead of `a`, for each `run` steps where they begin */
+  int64_t run;
   const float *b; /* the first panel; the next ones `b_panel` floats apart */
   int64_t b_panel;
   int64_t b_row; /* floats from one step of the sum to the next: PM_PANEL in a panel */

@@ -52,6 +52,12 @@ FORMS: dict[str, tuple[tuple[int, ...], tuple[int, ...], dict[str, Any]]] = {
     "3x3, long sums": ((1, 4, 5, 130), (20, 130, 3, 3), {"pads": (1, 1, 1, 1)}),
     "first layer": ((1, 31, 29, 3), (32, 3, 7, 7), {"pads": (3, 3, 3, 3), "strides": (2, 2)}),
     "one channel": ((1, 12, 12, 1), (5, 1, 5, 5), {"pads": (2, 2, 2, 2)}),
+    "line by line": ((2, 9, 71, 5), (20, 5, 3, 5), {"pads": (1, 2, 1, 2)}),
+    "line by line, stride 2": (
+        (1, 34, 65, 3), (16, 3, 3, 3), {"pads": (0, 0, 1, 1), "strides": (2, 2)},
+    ),
+    "line by line, dilated": ((1, 12, 80, 4), (7, 4, 3, 3), {"dilations": (2, 3)}),
+    "volume, line by line": ((1, 4, 5, 60, 3), (8, 3, 2, 3, 3), {"pads": (1, 1, 1, 0, 1, 1)}),
     "uneven": ((2, 10, 13, 5), (7, 5, 2, 4), {"pads": (0, 3, 1, 0), "strides": (3, 1)}),
     "dilated": ((1, 12, 14, 6), (10, 6, 3, 3), {"pads": (2, 4, 2, 4), "dilations": (2, 4)}),
     "pads beyond": ((1, 3, 3, 4), (4, 4, 2, 2), {"pads": (3, 3, 3, 3)}),
