@@ -157,6 +157,22 @@ def test_windows_with_masks_of_their_own(graph_of: Any, kept: Any, ops: Any) -> 
     assert ops(after)["Attention"] == 1
 
 
+def test_channels_before_tokens(graph_of: Any, kept: Any, ops: Any) -> None:
+    """Attention over the pixels of an image, as newer detectors have it."""
+    text = """g (float[1,6,4,4] x, int64[4] heads, int64[4] image, float f)
+    => (float[1,6,4,4] y) {
+      a = Reshape(x, heads) t = Transpose <perm = [0, 1, 3, 2]> (a) r = MatMul(t, a)
+      s = Mul(r, f) p = Softmax(s) u = Transpose <perm = [0, 1, 3, 2]> (p)
+      o = MatMul(a, u) y = Reshape(o, image) }"""
+    graph = graph_of(
+        text,
+        heads=np.asarray([1, 2, 3, 16], np.int64),
+        image=np.asarray([1, 6, 4, 4], np.int64),
+        f=CONSTANTS["factor"],
+    )
+    assert ops(kept(graph, fuse_attention))["Attention"] == 1
+
+
 def test_layers_share_a_mask(graph_of: Any, kept: Any, ops: Any) -> None:
     text = f"""g ({FOUR} q, {TURNED} k, {FOUR} v, bool[2,1,{TOKENS},{TOKENS}] c, float low)
     => ({FOUR} y) {{

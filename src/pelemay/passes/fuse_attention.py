@@ -60,7 +60,11 @@ def _fuse(rewriter: Rewriter, index: int, masks: Masks) -> None:
     """Replace the product of shares and values of that index, if it is one."""
     graph = rewriter.graph
     shares, values = graph.nodes[index].inputs
-    guard, shares, users = _unguarded(rewriter, shares, index)
+    reader, turned = index, False
+    if _is_turned(rewriter, values):
+        reader, turned = rewriter.makers[values], True
+        shares, values = graph.nodes[reader].inputs[0], shares
+    guard, shares, users = _unguarded(rewriter, shares, reader)
     scored = _softmax(rewriter, shares, users)
     scores = None if scored is None else scores_of(rewriter, scored)
     shape = shape_of(graph, scored or "")
@@ -68,9 +72,19 @@ def _fuse(rewriter: Rewriter, index: int, masks: Masks) -> None:
         return
     if guard and not _is_harmless(rewriter, guard, shares, scores):
         return
-    step = _Step(Emitter(rewriter, graph.nodes[index].outputs[0]), shape)
+    step = _Step(Emitter(rewriter, graph.nodes[index].outputs[0]), shape, turned)
     if step.write(scores, values, masks):
         rewriter.replace(index, *step.emitter.nodes)
+
+
+def _is_turned(rewriter: Rewriter, name: str) -> bool:
+    """Whether a product's second operand is a matrix of shares, transposed for it alone."""
+    node = rewriter.maker(name)
+    if node is None or not is_standard(node, "Transpose") or rewriter.only_user(name) is None:
+        return False
+    rank = len(shape_of(rewriter.graph, name) or ())
+    softmax = rewriter.maker(node.inputs[0])
+    return is_standard(softmax, "Softmax") and permutation(node, rank) == _swapped(rank)
 
 
 def _unguarded(rewriter: Rewriter, shares: str, reader: int) -> tuple[str, str, set[int]]:
@@ -115,10 +129,14 @@ def _softmax(rewriter: Rewriter, shares: str, users: set[int]) -> str | None:
 
 @dataclass
 class _Step:
-    """One attention whose scores have the given shape; the emitter gathers its nodes."""
+    """One attention whose scores have the given shape; the emitter gathers its nodes.
+
+    Where it is ``turned``, values come and results go transposed.
+    """
 
     emitter: Emitter
     shape: Shape
+    turned: bool
     scale: float = field(default=1.0)
 
     @property
@@ -140,6 +158,8 @@ class _Step:
         if mask is None:
             return False
         keys = self._keys(scores.keys)
+        if self.turned:
+            values = self.emitter.transpose(values, _swapped(len(self.shape)))
         q, k, v = (self._four(name) for name in (scores.queries, keys, values))
         shared = self._unrepeated(keys), self._unrepeated(values)
         if shared[0] and shared[1]:
@@ -150,10 +170,13 @@ class _Step:
         if scores.softcap:
             attributes["softcap"] = scores.softcap
         inputs = (q, k, v, mask.name) if mask.name else (q, k, v)
-        out = shape_of(self.graph, self.emitter.output) or ()
-        shape = (*self.outer, self.shape[-2], out[-1])
+        size = self.emitter.shape(values)[-1]
+        shape = (*self.outer, self.shape[-2], size)
         y = self.emitter.node("Attention", inputs, shape, attributes)
-        self.emitter.finish(self.emitter.reshape(y, out))
+        y = self.emitter.reshape(y, (*self.shape[:-1], size))
+        if self.turned:
+            y = self.emitter.transpose(y, _swapped(len(self.shape)))
+        self.emitter.finish(y)
         return True
 
     def _keys(self, name: str) -> str:
