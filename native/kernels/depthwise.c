@@ -207,8 +207,8 @@ static void find_pixels(const state *s, const float *row, int64_t x, int64_t ste
   }
 }
 
-/* Where the windows of `pixels` outputs from `x` lie. */
-static void find_window(const state *s, int64_t n, int64_t z, int64_t y, int64_t x, int pixels) {
+/* Where the windows of `pixels` outputs from `x` lie. Returns how many places that are. */
+static int64_t find_window(const state *s, int64_t n, int64_t z, int64_t y, int64_t x, int pixels) {
   const pm_conv *c = &s->conv;
   pixel *to = s->from;
   const int64_t left = x * c->stride[2] - c->pad[2];
@@ -225,6 +225,18 @@ static void find_window(const state *s, int64_t n, int64_t z, int64_t y, int64_t
       for (int64_t k = 0; k < c->kernel[2]; k++, to += pixels)
         find_pixels(s, row, left + k * c->dilation[2], c->stride[2], pixels, to);
     }
+  return to - s->from;
+}
+
+/* Whether the windows of output pixels [x, x + pixels) of row y of a plane lie within the image. */
+static bool is_inside(const pm_conv *c, int64_t z, int64_t y, int64_t x, int64_t pixels) {
+  const int64_t first[3] = {z, y, x}, last[3] = {z, y, x + pixels - 1};
+  const int64_t sizes[3] = {c->x.d, c->x.h, c->x.w};
+  for (int i = 0; i < 3; i++) {
+    const int64_t end = last[i] * c->stride[i] - c->pad[i] + (c->kernel[i] - 1) * c->dilation[i];
+    if (first[i] * c->stride[i] < c->pad[i] || end >= sizes[i]) return false;
+  }
+  return true;
 }
 
 /* Pixels [x, x + pixels) of one row of the output. */
@@ -253,10 +265,19 @@ static void do_line(const state *s, block *b, int64_t line) {
   const int64_t blocks = (c->y.w + PIXELS - 1) / PIXELS;
   float *out = s->out + pm_image_row(&c->y, n, z, y);
   const float *residual = s->residual ? s->residual + pm_image_row(&c->r, n, z, y) : NULL;
+  int64_t places = 0, before = 0;
   for (int64_t i = 0; i < blocks; i++) {
     const int64_t x = c->y.w * i / blocks;
     const int pixels = (int)(c->y.w * (i + 1) / blocks - x);
-    find_window(s, n, z, y, x, pixels);
+    /* Beside a window that lies inside is the next one that does, just as far for all pixels. */
+    const bool inside = is_inside(c, z, y, x, pixels);
+    if (inside && before == pixels) {
+      const int64_t step = pixels * c->stride[2] * c->x.sw;
+      for (int64_t k = 0; k < places; k++) s->from[k] += step;
+    } else {
+      places = find_window(s, n, z, y, x, pixels);
+    }
+    before = inside ? pixels : 0;
     do_block(s, b, out + x * c->y.sw, residual ? residual + x * c->r.sw : NULL, pixels);
   }
 }
