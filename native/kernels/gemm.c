@@ -2,6 +2,10 @@
 
 typedef void microkernel(const pm_gemm *g, int64_t column);
 
+/* A single row is as fast as its panels come from memory: so many vectors side by side. */
+#define ONE_ROW (PM_VL == 4 ? 8 : 64 / PM_VL)
+#define MOST_VECTORS (ONE_ROW > PM_NV ? ONE_ROW : PM_NV)
+
 /* The floats of a row of C, of the residual: the last vector may be a part of one. */
 PM_INLINE pm_vf load_part(const float *p, const bool partial, int64_t left) {
   return partial ? pm_load_some(p, left) : pm_load(p);
@@ -31,7 +35,7 @@ PM_INLINE pm_vf fma_half(pm_vf a, pm_vf b, pm_vf c) {
 
 /* The sum itself. Three rows share a pointer: the address modes of x86 reach them. */
 PM_INLINE void multiply(const int rows, const int vectors, const bool narrow, const pm_gemm *g,
-                        const float *b, const float *ahead, pm_vf acc[][PM_NV]) {
+                        const float *b, const float *ahead, pm_vf acc[][MOST_VECTORS]) {
   const int64_t stride = g->a_row, panel = g->b_panel, b_row = g->b_row;
   const int64_t step = ahead ? PM_PANEL : 0;
   const int64_t run = g->runs ? g->run : g->k;
@@ -40,8 +44,13 @@ PM_INLINE void multiply(const int rows, const int vectors, const bool narrow, co
   for (int64_t left = g->k; left > 0; left -= run, runs++) {
     PM_UNROLL for (int m = 0; m < rows; m += 3) a[m / 3] = *runs + m * stride;
     for (int64_t k = run; k > 0; k--) {
-      pm_vf bv[PM_NV];
-      __builtin_prefetch(next, 0, 2);
+      pm_vf bv[MOST_VECTORS];
+      if (vectors > PM_NV) {
+        PM_UNROLL for (int j = 0; j < vectors; j += PM_PANEL / PM_VL)
+          __builtin_prefetch(b + j * PM_VL / PM_PANEL * panel + 24 * PM_PANEL, 0, 2);
+      } else {
+        __builtin_prefetch(next, 0, 2);
+      }
       next += step;
       PM_UNROLL for (int j = 0; j < vectors; j++)
         bv[j] = pm_load(b + j * PM_VL / PM_PANEL * panel + j * PM_VL % PM_PANEL);
@@ -67,7 +76,7 @@ PM_INLINE void body(const int rows, const int vectors, const int end, const pm_g
   const float *residual = g->residual ? g->residual + column : NULL;
   const int64_t panel = column / PM_PANEL * g->b_panel;
   const float *b = g->b + panel + column % PM_PANEL;
-  pm_vf acc[PM_MR][PM_NV];
+  pm_vf acc[PM_MR][MOST_VECTORS];
   if (!g->first) {
     PM_UNROLL for (int m = 0; m < rows; m++) PM_UNROLL for (int j = 0; j < vectors; j++)
       acc[m][j] = load_part(c + m * g->c_row + j * PM_VL, LAST(j));
@@ -126,8 +135,12 @@ static microkernel *const KERNELS[PM_MR][PM_NV][ENDS] = {
 #endif
 };
 
+static void one_row(const pm_gemm *g, int64_t column) { body(1, ONE_ROW, WHOLE, g, column); }
+
 void PM_FOR_ISA(pm_gemm_rows)(const pm_gemm *gemm) {
   int64_t column = 0;
+  if (gemm->rows == 1)
+    for (; column + ONE_ROW * PM_VL <= gemm->columns; column += ONE_ROW * PM_VL) one_row(gemm, column);
   microkernel *const full = KERNELS[gemm->rows - 1][PM_NV - 1][WHOLE];
   for (; column + PM_NR <= gemm->columns; column += PM_NR) full(gemm, column);
   const int64_t left = gemm->columns - column;

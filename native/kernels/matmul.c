@@ -50,7 +50,7 @@ static void prepare(const pm_call *call, const pm_worker *worker, state *s) {
   s->depth = v[MATMUL_DEPTH];
   s->columns = PM_MIN(v[MATMUL_COLUMNS], PM_MAX(1, pm_panels(p->n)) * PM_PANEL);
   s->packed_a = (float *)call->own_scratch;
-  s->packed_b = s->packed_a + PM_MAX_MR * pm_packed_stride(s->depth);
+  s->packed_b = s->packed_a + pm_tile_rows(p) * pm_packed_stride(s->depth);
   s->tile = s->packed_b + (p->packed ? 0 : s->depth * s->columns);
   s->in_place = !p->packed && !p->trans_b && s->alpha == 1 && p->m <= FEW_ROWS;
   split(s, v, worker->count);

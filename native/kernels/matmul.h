@@ -84,6 +84,9 @@ static inline pm_matmul pm_matmul_of(const pm_call *call) {
   return p;
 }
 
+/* Rows of a tile that may have to be packed. */
+static inline int64_t pm_tile_rows(const pm_matmul *p) { return PM_MIN(p->m, PM_MAX_MR); }
+
 /* Elements from the first matrix of a stack to number `index`. */
 static inline int64_t pm_stacked(const pm_matmul *p, const int64_t *steps, int64_t index) {
   int64_t offset = 0;

@@ -58,7 +58,7 @@ PM_CHECK(matmul) {
   if (v[MATMUL_AFTER] && depth < p.k) return PM_E_PARAMS;
   const int64_t held = PM_MIN(columns, pm_panels(p.n) * PM_PANEL);
   if (!p.packed && held > MOST / depth) return PM_E_PARAMS;
-  const int64_t floats = PM_MAX_MR * (pm_packed_stride(depth) + pm_packed_stride(held)) +
+  const int64_t floats = pm_tile_rows(&p) * (pm_packed_stride(depth) + pm_packed_stride(held)) +
                          (p.packed ? 0 : depth * held);
   need->own = (size_t)floats * sizeof(float);
   return PM_OK;

@@ -76,7 +76,8 @@ class Split:
 
 def split_of(product: Product) -> Split:
     """The sizes for a product."""
-    blocks = 1 if product.whole_sums else max(1, math.ceil(product.steps / DEPTH))
+    whole = product.whole_sums or product.rows == 1
+    blocks = 1 if whole else max(1, math.ceil(product.steps / DEPTH))
     depth = max(1, math.ceil(product.steps / blocks))
     return Split(depth, COLUMNS, max(1, product.rows))
 
