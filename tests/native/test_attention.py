@@ -232,3 +232,9 @@ def test_linear(rule: str, few: int, past: bool) -> None:
         inputs = (q, k / 3, v, state, decay, rate)
         for scale in (0.0, 0.5):
             Case("LinearAttention", inputs, {**options, "scale": scale}).check(of_largest=True)
+
+
+@pytest.mark.parametrize("few", [1, 2, 4])
+def test_flex(few: int) -> None:
+    case = Case("ai.onnx.preview::FlexAttention", qkv(2, 4, few, 30, 140, 16), {"scale": 0.2})
+    case.check(of_largest=True)

@@ -51,16 +51,31 @@ class _Heads:
 def _attention(l: Lowering, node: Node) -> None:
     inputs = (*node.inputs, *[""] * 7)[:7]
     outputs = (*node.outputs, *[""] * 4)[:4]
-    if (precision := node.attributes.get("softmax_precision")) not in (
-        None,
-        DType.FLOAT32,
-        DType.FLOAT64,
-    ):
-        raise l.unsupported(f"softmax in {precision}")
     heads = _heads(l, node, inputs, outputs)
     mask = _mask(l, inputs[3], heads)
     counts = l.tensor(inputs[6]) if inputs[6] else None
     scores = l.tensor(outputs[3]) if outputs[3] else None
+    _emit(l, node, heads, (mask, counts), scores)
+
+
+def _flex_attention(l: Lowering, node: Node) -> None:
+    if any(True for _ in node.graphs):
+        raise l.unsupported("scores or shares that a sub-graph changes")
+    q, k, v = (l.tensor(name) for name in node.inputs)
+    heads = _Heads(q, k, v, l.tensor(node.outputs[0]), 0)
+    _emit(l, node, heads, (None, None), None)
+
+
+def _emit(
+    l: Lowering,
+    node: Node,
+    heads: _Heads,
+    limits: tuple[Operand | None, Operand | None],
+    scores: Operand | None,
+) -> None:
+    precision = node.attributes.get("softmax_precision")
+    if precision not in (None, DType.FLOAT32, DType.FLOAT64):
+        raise l.unsupported(f"softmax in {precision}")
     need_types(l, (DType.FLOAT32,), heads.q, heads.k, heads.v, heads.y, scores)
     params = (
         _float(node, "scale", 1 / math.sqrt(max(1, heads.q.shape[3]))),
@@ -73,7 +88,7 @@ def _attention(l: Lowering, node: Node) -> None:
     )
     batch, count, tokens, size = heads.q.shape
     cost = batch * count * tokens * heads.k.shape[2] * (size + heads.v.shape[3])
-    operands = [heads.q, heads.k, heads.v, mask, counts]
+    operands = [heads.q, heads.k, heads.v, *limits]
     l.emit("attention", operands, [heads.y, scores], params, cost=cost, serial=cost < SMALL)
 
 
@@ -188,6 +203,7 @@ def _float(node: Node, name: str, default: float) -> float:
 
 LOWERINGS = {
     ("", "Attention"): _attention,
+    ("ai.onnx.preview", "FlexAttention"): _flex_attention,
     ("", "RotaryEmbedding"): _rotary_embedding,
     ("", "LinearAttention"): _linear_attention,
 }
