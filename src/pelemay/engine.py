@@ -87,6 +87,20 @@ def open_program(source: str | os.PathLike[str] | bytes | memoryview) -> Any:
         raise ModelError(error.strerror or str(error), where=str(where)) from error
 
 
+def verify_weights(program: Any) -> None:
+    """Read all weights of a program, and compare the checksum of each block.
+
+    Raises
+    ------
+    ModelError
+        If a block is damaged.
+    """
+    try:
+        program.verify()
+    except native().NativeError as error:
+        raise translated(error).at("weights") from error
+
+
 def translated(error: Exception) -> PelemayError:
     """What the engine raised, in the project's own tree of errors."""
     status, text, instruction, operand = error.args

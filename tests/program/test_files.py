@@ -20,6 +20,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pelemay.backends.programs import ProgramRunnable
 from pelemay.engine import Engine, dtype_of, native, open_program
 from pelemay.errors import GraphError, InputError, ModelError, PelemayError, UnsupportedError
 from pelemay.graph import DType, Graph
@@ -169,6 +170,30 @@ def test_a_damaged_block_is_named(plm: Writer) -> None:
         verify(damaged(path, start + 5, b"\x01"))
     with pytest.raises(native().NativeError):
         open_program(path).verify()
+
+
+def weighted(plm: Writer) -> Path:
+    """A program whose output is a constant, in a file."""
+    tensors = tuple(
+        Tensor(DType.FLOAT32, (2,), (1,), space) for space in (Space.WEIGHTS, Space.OUTPUT)
+    )
+    weights = Block("w:raw", 0, 8, pieces=lambda: iter((np.float32([1, 2]),)))
+    names = {"program_inputs": [], "program_outputs": ["y"]}
+    return plm(Program(0, tensors, (Instruction("copy", (0,), (1,)),), (), (1,), (weights,), names))
+
+
+def test_when_checksums_are_compared(plm: Writer) -> None:
+    path = weighted(plm)
+    for verify_when in ("never", "load", "always"):
+        assert ProgramRunnable(path, verify=verify_when).run({})["y"].tolist() == [1, 2]
+    running = ProgramRunnable(path, verify="always")
+    damaged(path, read_header(path).weights_offset, b"\x01")
+    assert ProgramRunnable(path, verify="never").run({})["y"][0] != 1
+    for call in (lambda: ProgramRunnable(path, verify="load"), lambda: running.run({})):
+        with pytest.raises(ModelError, match="weights, row 0: a checksum does not match"):
+            call()
+    with pytest.raises(InputError, match=r"it can be one of \['never', 'load', 'always'\]"):
+        ProgramRunnable(path, verify="sometimes")
 
 
 def test_a_damaged_gap_is_found(plm: Writer) -> None:

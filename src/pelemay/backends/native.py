@@ -41,6 +41,7 @@ class NativeBackend:
         threads: int | None = None,
         allow_fallback: bool = True,
         isa: str | None = None,
+        verify: str = "never",
     ) -> Runnable:
         """Open a program; compile it first, if it is an ONNX file that the cache does not have.
 
@@ -54,6 +55,9 @@ class NativeBackend:
             Whether nodes that have no instruction may run on the reference backend.
         isa : str, optional
             An instruction set; see :class:`pelemay.engine.Engine`.
+        verify : {"never", "load", "always"}
+            When all weights are read and their checksums compared; see
+            :class:`~pelemay.backends.programs.ProgramRunnable`.
 
         Raises
         ------
@@ -63,7 +67,7 @@ class NativeBackend:
             If something has to fall back and may not; it names the nodes.
         """
         found, _ = self.prepare_signed(
-            path, threads=threads, allow_fallback=allow_fallback, isa=isa
+            path, threads=threads, allow_fallback=allow_fallback, isa=isa, verify=verify
         )
         return found
 
@@ -109,9 +113,9 @@ def _signature(program: ProgramRunnable) -> Signature:
 
 
 def _opened(
-    path: Path, *, threads: int | None, allow_fallback: bool = True, isa: str | None = None
+    path: Path, *, threads: int | None, allow_fallback: bool = True, **options: Any
 ) -> ProgramRunnable:
-    program = ProgramRunnable(path, threads=threads, isa=isa)
+    program = ProgramRunnable(path, threads=threads, **options)
     if not allow_fallback:
         from pelemay.program.describe import refuse_fallbacks
 

@@ -14,8 +14,11 @@ from typing import Any
 import numpy as np
 
 from pelemay.backends.host_nodes import HostNodes
-from pelemay.engine import Engine, open_program
+from pelemay.engine import Engine, open_program, verify_weights
 from pelemay.errors import InputError, ModelError
+from pelemay.graph import DType
+
+VERIFY = ("never", "load", "always")
 
 
 class ProgramRunnable:
@@ -29,11 +32,16 @@ class ProgramRunnable:
         Threads to compute with; all processors of the machine if not given.
     isa : str, optional
         See :class:`pelemay.engine.Engine`.
+    verify : {"never", "load", "always"}
+        When the checksums of the weights are compared, which reads all of them: never, when the
+        program is opened, or also before each run. Everything else is always checked.
 
     Raises
     ------
     ModelError
         If the file is missing or damaged.
+    InputError
+        If ``verify`` is none of the three.
     """
 
     def __init__(
@@ -42,8 +50,14 @@ class ProgramRunnable:
         *,
         threads: int | None = None,
         isa: str | None = None,
+        verify: str = "never",
     ) -> None:
+        if verify not in VERIFY:
+            raise InputError(f"verify={verify!r}; it can be one of {list(VERIFY)}")
         self.program = open_program(source)
+        self._verifies_runs = verify == "always"
+        if verify != "never":
+            verify_weights(self.program)
         self.metadata = metadata_of(self.program)
         self._host = HostNodes(self.program, self.metadata)
         has_host = bool(self.metadata.get("host"))
@@ -72,10 +86,15 @@ class ProgramRunnable:
         ------
         InputError
             If an input is missing, or is not of the type and shape that was compiled.
+        ModelError
+            If weights are damaged, and ``verify`` was ``"always"``.
         """
         given = [self._checked(i, feeds) for i in range(len(self.inputs))]
+        if self._verifies_runs:
+            verify_weights(self.program)
         results = self.engine.run(given)
-        values: dict[str, Any] = {**feeds, **dict(zip(self.outputs, results, strict=True))}
+        made = zip(self.outputs, results, strict=True)
+        values: dict[str, Any] = {**feeds, **{name: self._typed(name, y) for name, y in made}}
         if self.metadata.get("tail"):
             values.update(self._host.run_tail(values))
         wanted = self._model_outputs if outputs is None else outputs
@@ -85,6 +104,11 @@ class ProgramRunnable:
     def _model_outputs(self) -> Sequence[str]:
         listed = self.metadata.get("outputs")
         return self.outputs if listed is None else [entry["name"] for entry in listed]
+
+    def _typed(self, name: str, array: Any) -> Any:
+        """The array itself; one that the engine gave as bytes in the type that it has."""
+        dtype = self.metadata.get("as_bytes", {}).get(name)
+        return array if dtype is None else array.view(DType.of(dtype).numpy)[..., 0]
 
     def _checked(self, index: int, feeds: Mapping[str, Any]) -> Any:
         name = self.inputs[index]
