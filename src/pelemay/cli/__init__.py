@@ -19,7 +19,7 @@ from importlib import import_module
 from pelemay import __version__
 from pelemay.errors import PelemayError
 
-COMMANDS = ("bench", "run", "compile", "check", "inspect", "models", "cache", "doctor")
+COMMANDS = ("bench", "run", "compile", "tune", "check", "inspect", "models", "cache", "doctor")
 
 EXIT_FAILED = 1
 EXIT_INTERRUPTED = 130

@@ -19,6 +19,9 @@ DEPTH = 512
 COLUMNS = 256
 """Columns of a part: weights of so many, times ``DEPTH``, fill half of the second cache."""
 
+COLUMNS_OF_ONE_ROW = 64
+"""The same where weights are read only once: small, so that all workers are done together."""
+
 SIZE = 4
 """Outputs of a tile of Winograd's filtering, in one dimension."""
 
@@ -76,10 +79,18 @@ class Split:
 
 def split_of(product: Product) -> Split:
     """The sizes for a product."""
+    return split_by(product, DEPTH, COLUMNS if product.rows > 1 else COLUMNS_OF_ONE_ROW)
+
+
+def split_by(product: Product, depth: int, columns: int) -> Split:
+    """The sizes for a product with at most so many steps at a time, in blocks of one size.
+
+    >>> split_by(Product(rows=10, columns=64, steps=600), 512, 256)
+    Split(depth=300, columns=256, rows=10)
+    """
     whole = product.whole_sums or product.rows == 1
-    blocks = 1 if whole else max(1, math.ceil(product.steps / DEPTH))
-    depth = max(1, math.ceil(product.steps / blocks))
-    return Split(depth, COLUMNS, max(1, product.rows))
+    blocks = 1 if whole else max(1, math.ceil(product.steps / depth))
+    return Split(max(1, math.ceil(product.steps / blocks)), columns, max(1, product.rows))
 
 
 @dataclass(frozen=True, slots=True)
