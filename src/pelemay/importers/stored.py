@@ -128,6 +128,25 @@ class StoredTensor:
             else:
                 yield self.array().reshape(-1)
 
+    def part(self, start: int, stop: int) -> Array:
+        """Elements ``start`` to ``stop`` of the flat tensor.
+
+        Of a tensor that lies in place and packed they are copied, and no page of it is mapped;
+        of any other they are cut out of :meth:`array`.
+
+        Raises
+        ------
+        ModelError
+            As :meth:`array`.
+        """
+        if not self._is_in_place or self.segments[0].tag_bytes:
+            return self.array().reshape(-1)[start:stop]
+        dtype = _little_endian(self.dtype)
+        offset = self.segments[0].offset
+        with self.source.reading() as reader:
+            taken = reader.take(offset + start * dtype.itemsize, offset + stop * dtype.itemsize)
+        return np.frombuffer(taken, dtype)
+
     def _packed_windows(self, reader: Reader) -> Iterator[Array]:
         offset, nbytes = self.segments[0].offset, self.segments[0].nbytes
         for start in range(offset, offset + nbytes, PIECE_BYTES):

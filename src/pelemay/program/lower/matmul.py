@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from pelemay.graph import DType
 from pelemay.program.lower.convolution import epilogue_of, optional
+from pelemay.program.pack import column_windows
 from pelemay.program.panels import PANEL, matrix_panels, panels_of
 from pelemay.program.schedule import SMALL, Product, split_of
 
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from pelemay.graph import Node
     from pelemay.program.lowering import Lowering
     from pelemay.program.operand import Operand
+
+WHOLE_BYTES = 16 << 20
+"""A larger matrix whose columns have to be gathered is read by groups of them."""
 
 NOTHING = (0, 0.0, 0.0, 0)
 """An epilogue that does nothing."""
@@ -153,8 +157,12 @@ def _packed(l: Lowering, task: Task, steps: int, columns: int) -> Operand:
     key = f"matrix-{int(transposed)}-{task.alpha!r}"
 
     def pieces() -> Any:
+        if not transposed and constant.nbytes > WHOLE_BYTES:
+            for window in column_windows(constant, steps, columns, PANEL):
+                yield from matrix_panels(window, alpha=task.alpha)
+            return
         b = constant.array().reshape(shape)
-        return matrix_panels(b, transposed=transposed, alpha=task.alpha)
+        yield from matrix_panels(b, transposed=transposed, alpha=task.alpha)
 
     return l.packed(task.name, key, (panels_of(columns), steps, PANEL), DType.FLOAT32, pieces)
 
