@@ -19,7 +19,7 @@ _TO_DO = {
     "load+first run": "load and run once",
     "run": "run",
 }
-_WAYS = {"naive": "decoding element by element", "reference": "in place"}
+_WAYS = {"naive": "decoding element by element", "reference": "in place", "native": "in place"}
 _SAME = 1.1
 
 _Reading = tuple[str, Callable[[Result], float | None]]

@@ -23,7 +23,7 @@ from pelemay.bench.results import Check
 from pelemay.bench.scenario import Options, Scenario
 from pelemay.bench.units import as_seconds
 
-FAST_FIRST = ("onnxruntime", "openvino", "reference", "torch", "xla")
+FAST_FIRST = ("native", "onnxruntime", "openvino", "reference", "torch", "xla")
 _SHORTEST_S = 0.5
 
 
