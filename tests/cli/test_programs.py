@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -160,3 +162,20 @@ def test_cache(pelemay: Call, model: Path, cache: Path) -> None:
     cleared = pelemay("cache", "clear")
     assert (cleared.code, "freed" in cleared.out) == (0, True)
     assert pelemay("cache", "list", "--json").json["bytes"] == 0
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="sets a limit on the size of files")
+def test_a_disk_that_is_full_leaves_nothing(model: Path, tmp_path: Path) -> None:
+    code = """
+import resource, sys
+from pelemay.cli import main
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+sys.exit(main(["compile", sys.argv[1], "-o", sys.argv[2]]))
+"""
+    target = tmp_path / "out" / "a.plm"
+    target.parent.mkdir()
+    command = [sys.executable, "-c", code, str(model), str(target)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert done.stderr == f"pelemay: {target}: cannot be written: File too large\n"
+    assert list(target.parent.iterdir()) == []
