@@ -179,3 +179,10 @@ sys.exit(main(["compile", sys.argv[1], "-o", sys.argv[2]]))
     assert done.returncode == 1
     assert done.stderr == f"pelemay: {target}: cannot be written: File too large\n"
     assert list(target.parent.iterdir()) == []
+
+
+def test_a_run_says_that_it_compiles_first(model: Path, cache: Path) -> None:
+    command = [sys.executable, "-m", "pelemay", "run", str(model), "--random"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    assert f"pelemay: {model}: compiling, once, into {cache / 'programs'}" in done.stderr

@@ -97,6 +97,8 @@ def _log_to_stderr(*, verbose: bool) -> None:
     level = logging.INFO if verbose else logging.WARNING
     logging.basicConfig(level=logging.WARNING, format="pelemay: %(message)s")
     logging.getLogger("pelemay").setLevel(level)
+    # A model that is compiled before it runs is told of: it takes a while, once.
+    logging.getLogger("pelemay.cache").setLevel(logging.INFO)
 
 
 __all__ = ["build_parser", "main"]
