@@ -7,7 +7,7 @@ the reason.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from pelemay.errors import UnsupportedError
@@ -86,6 +86,7 @@ class _Builder:
                 "nodes": len(graph.nodes) + (len(tail.nodes) if tail is not None else 0),
                 "program_inputs": list(graph.inputs),
                 "program_outputs": list(graph.outputs),
+                **self.as_bytes((*graph.inputs, *graph.outputs)),
                 "host": self.host,
                 "tail": last,
                 "constants": self.constants.entries,
@@ -100,6 +101,12 @@ class _Builder:
             shape, dtype = (*shape, dtype.numpy.itemsize), type(dtype).UINT8
         strides = contiguous_strides(shape)
         return self.tables.number(Operand(Tensor(dtype, shape, strides, space, index, name=name)))
+
+    def as_bytes(self, names: Iterable[str]) -> dict[str, dict[str, str]]:
+        """The types of those ends that the engine takes and gives as bytes, if there are any."""
+        types = {name: self.lowering.type(name).dtype for name in names}
+        found = {name: dtype.value for name, dtype in types.items() if dtype not in NATIVE_DTYPES}
+        return {"as_bytes": found} if found else {}
 
     def tail(self, graph: Graph) -> dict[str, Any]:
         """The whole tail as text, and why each of its nodes is there."""

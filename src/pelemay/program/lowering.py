@@ -187,6 +187,18 @@ class Lowering:
         strides = tuple(s * size for s in self._placements[name].strides)
         return self._placed(name, DType.UINT8, (*self.shape(name), size), (*strides, 1))
 
+    def bits(self, name: str) -> Operand:
+        """A value to be moved, not computed with: as :meth:`tensor`.
+
+        One of a type of one byte that the engine lacks is shown as uint8.
+        """
+        if self.type(name).dtype in NATIVE_DTYPES:
+            return self.tensor(name)
+        raw = self.raw_bytes(name)
+        if raw.shape[-1] != 1:
+            raise self.unsupported(f"'{name}' has {raw.shape[-1]} bytes an element")
+        return self.view_of(raw, shape=raw.shape[:-1], strides=raw.strides[:-1])
+
     def literal(self, array: npt.ArrayLike, dtype: DType | None = None) -> Operand:
         """A small array that the lowering knows, stored among the weights once."""
         value = np.ascontiguousarray(array, dtype.numpy if dtype else None)

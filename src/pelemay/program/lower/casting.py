@@ -29,7 +29,7 @@ def cast(l: Lowering, node: Node) -> None:
 
 def bit_cast(l: Lowering, node: Node) -> None:
     """The same bits."""
-    x, y = l.tensor(node.inputs[0]), l.tensor(node.outputs[0])
+    x, y = l.bits(node.inputs[0]), l.bits(node.outputs[0])
     copy(l, l.view_of(x, dtype=y.dtype), y)
 
 

@@ -35,7 +35,7 @@ Ints = Sequence[int]
 
 
 def _ends(l: Lowering, node: Node) -> tuple[Operand, Operand]:
-    return l.tensor(node.inputs[0]), l.tensor(node.outputs[0])
+    return l.bits(node.inputs[0]), l.bits(node.outputs[0])
 
 
 def _in_order(l: Lowering, node: Node) -> None:
