@@ -23,6 +23,7 @@ from pelemay.graph.typing import infer
 from pelemay.passes.batch_normalization import expand_batch_normalization
 from pelemay.passes.bind import bind, open_sizes
 from pelemay.passes.concats import nest_concats
+from pelemay.passes.decompose import decompose
 from pelemay.passes.einsum import lower_einsums
 from pelemay.passes.fold_scales import fold_scales
 from pelemay.passes.fuse_activation import fuse_activations
@@ -44,6 +45,7 @@ Pass = Callable[[Graph], Graph]
 PASSES: tuple[Pass, ...] = (
     simplify,
     fuse_activations,
+    decompose,
     widen_half,
     simplify,
     lower_einsums,
