@@ -82,9 +82,7 @@ def main() -> None:
         for _ in range(options.rounds):
             for side, path in paths.items():
                 rows[side].append(sample(side, path, options.threads, shape))
-    print(
-        f"{options.model}, {options.threads} threads, medians of {options.rounds} processes in turns"
-    )
+    print(f"{options.model}, {options.threads} threads, medians of {options.rounds} processes")
     print(f"{'':14}{'first result ms':>17}{'anonymous MiB':>15}{'peak RSS MiB':>14}{'sum |y|':>12}")
     for side, samples in rows.items():
         time_ms, anonymous, peak, total = (

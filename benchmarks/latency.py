@@ -75,8 +75,8 @@ def feeds_of(path: Path) -> dict[str, Any]:
 
 def agree(ours: list[Any], theirs: list[Any]) -> float:
     """The largest difference, relative to the largest value."""
-    gaps = [np.abs(a - b).max() / max(np.abs(b).max(), 1e-30) for a, b in zip(ours, theirs, strict=True)]
-    return float(max(gaps))
+    pairs = zip(ours, theirs, strict=True)
+    return float(max(np.abs(a - b).max() / max(np.abs(b).max(), 1e-30) for a, b in pairs))
 
 
 def compare(path: Path, threads: int, peers: list[str], rounds: int) -> dict[str, Any]:
