@@ -108,6 +108,15 @@ def test_what_the_child_says_is_raised_here(tmp_path: Path) -> None:
         cache.compiled(write(tmp_path / "m.onnx", 2), shapes={"z": (1,)})
 
 
+def test_any_path_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("-o.onnx", "a b.onnx", "--shape=x.onnx"):
+        write(tmp_path / name, 2)
+        assert factor_of(cache.compiled(name)) == 2
+    with pytest.raises(ModelError, match=r"^no-such-file\.onnx: "):
+        cache.compiled("no-such-file.onnx")
+
+
 def test_a_child_that_dies_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cache, "_python_path", lambda: "/nowhere")
     monkeypatch.setattr(cache.sys, "executable", "/bin/false")

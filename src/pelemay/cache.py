@@ -126,7 +126,7 @@ class Request:
         """The same request on the command line."""
         shapes = (f"--shape={n}={'x'.join(map(str, s))}" for n, s in self.shapes.items())
         values = (f"--value={n}={json.dumps(plain(v))}" for n, v in self.values.items())
-        return [os.path.abspath(self.path), *shapes, *values]  # noqa: PTH100 - keeps links
+        return [*shapes, *values, "--", os.fspath(self.path)]
 
 
 def plain(value: Any) -> Any:
