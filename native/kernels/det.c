@@ -8,7 +8,8 @@ static void take_matrix(const pm_call *call, int64_t offset, double *to, int64_t
   for (int64_t i = 0; i < n; i++)
     for (int64_t j = 0; j < n; j++) {
       const int64_t at = offset + i * pm_step(x, x->rank - 2) + j * pm_step(x, x->rank - 1);
-      to[i * n + j] = x->dtype == PM_F32 ? ((const float *)call->in[0].data)[at] : ((const double *)call->in[0].data)[at];
+      const uint8_t *data = call->in[0].data;
+      to[i * n + j] = x->dtype == PM_F32 ? (double)((const float *)data)[at] : ((const double *)data)[at];
     }
 }
 
