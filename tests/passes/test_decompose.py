@@ -137,6 +137,14 @@ def test_attention_whose_scores_a_graph_changes(kept: Any) -> None:
     assert_gone(after)
 
 
+def test_attention_in_double_precision(kept: Any) -> None:
+    kind = t("float64", 1, 2, 3, 4)
+    node = Node("FlexAttention", ("q", "k", "v"), ("y",), domain="ai.onnx.preview")
+    assert_gone(
+        kept(infer(Graph("g", dict.fromkeys("qkv", kind), {"y": None}, (node,))), decompose)
+    )
+
+
 @pytest.mark.parametrize("axis", [None, 0, -1])
 def test_compress_by_a_known_condition(axis: int | None, kept: Any) -> None:
     attributes = {} if axis is None else {"axis": axis}

@@ -73,7 +73,7 @@ def _is_wanted(graph: Graph, node: Node) -> bool:
     if node.op == "BatchNormalization":
         return bool(node.attributes.get("training_mode", 0))
     if node.op == "FlexAttention":
-        return any(True for _ in node.graphs)
+        return any(True for _ in node.graphs) or dtype_of(graph, node.inputs[0]) is DType.FLOAT64
     if node.op == "Cast":
         return _is_tiny(dtype_of(graph, node.inputs[0])) or _is_tiny(node.attributes["to"])
     return True
