@@ -40,7 +40,8 @@ class Derived:
         What it is computed from.
     operation : str
         What is done to them, for people; ``"Cast"`` promises that the only source holds the
-        same values in a narrower type.
+        same values in a narrower type, ``"Scale rows"`` that it is the first source with each
+        row, an index of the first axis, multiplied by one element of the second.
     compute : callable
         From the sources' arrays to the result.
     """

@@ -52,7 +52,10 @@ class Weights:
         def compute(w: Array, f: Array) -> Array:
             return (w.reshape(wide) * f.reshape(shape)).reshape(w.shape)
 
-        made = derived("Mul", compute, self.constant, factor, shape=self.constant.shape)
+        rows = int(np.prod(shape))
+        by_row = rows == self.constant.shape[0] and shape == _leading(wide, rows)
+        name = "Scale rows" if by_row else "Mul"
+        made = derived(name, compute, self.constant, factor, shape=self.constant.shape)
         return replace(self, constant=made)
 
     def applied_to(self, vector: Constant) -> Constant:
@@ -66,6 +69,12 @@ class Weights:
 
         count = int(np.prod(self.output_shape))
         return derived("MatMul", compute, self.constant, vector, shape=(count,))
+
+
+def _leading(wide: tuple[int, ...], rows: int) -> tuple[int, ...]:
+    """The shape of one factor for each of the first ``rows`` indices."""
+    count = next((i for i in range(len(wide) + 1) if np.prod(wide[:i]) == rows), 0)
+    return (*wide[:count], *(1,) * (len(wide) - count))
 
 
 def weights_of(graph: Graph, node: Node) -> Weights | None:

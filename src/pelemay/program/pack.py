@@ -11,6 +11,7 @@ one after the other, are the constant's.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -42,16 +43,39 @@ def raw_pieces(constant: Constant) -> Iterator[npt.NDArray[Any]]:
 def part(constant: Constant, start: int, stop: int) -> npt.NDArray[Any]:
     """Elements ``start`` to ``stop`` of a flat constant, without reading others where it can.
 
-    Constants that lie in a file have a method ``part()`` for this; one that only widens another
-    is read there.
+    Constants that lie in a file have a method ``part()`` for this; one that only widens another,
+    or scales its rows, is read there.
     """
     if isinstance(constant, Derived) and constant.operation == "Cast":
         return part(constant.sources[0], start, stop).astype(constant.dtype.numpy)
+    if isinstance(constant, Derived) and constant.operation == "Scale rows":
+        weights, factor = constant.sources
+        inner = math.prod(constant.shape[1:])
+        first, last = start // inner, -(-stop // inner)
+        factors = np.repeat(factor.array().reshape(-1)[first:last], inner)
+        own_factors = factors[start - first * inner : stop - first * inner]
+        scaled: npt.NDArray[Any] = part(weights, start, stop) * own_factors
+        return scaled
     own = getattr(constant, "part", None)
     found: npt.NDArray[Any] = (
         constant.array().reshape(-1)[start:stop] if own is None else own(start, stop)
     )
     return found
+
+
+def row_windows(constant: Constant, multiple: int) -> Iterator[npt.NDArray[Any]]:
+    """Groups of rows, one after the other, of which all but the last are ``multiple`` rows or more.
+
+    >>> import numpy as np
+    >>> from pelemay.graph import ArrayConstant
+    >>> [w.shape for w in row_windows(ArrayConstant.of(np.zeros((40, 1 << 16))), 16)]
+    [(16, 65536), (16, 65536), (8, 65536)]
+    """
+    inner = math.prod(constant.shape[1:])
+    step = max(1, 4 * WINDOW_BYTES // max(1, inner * multiple * constant.dtype.numpy.itemsize))
+    for first in range(0, constant.shape[0], step * multiple):
+        last = min(first + step * multiple, constant.shape[0])
+        yield part(constant, first * inner, last * inner).reshape(-1, *constant.shape[1:])
 
 
 def column_windows(

@@ -2,7 +2,7 @@
 
 In: blocks and offsets. Out: nothing, or an error that names two blocks that overlap.
 
->>> check_offsets([Block(0, 2, 4), Block(1, 3, 4)], [0, 2])
+>>> check_offsets([Block(0, 2, 4), Block(1, 3, 4)], [0, 2])  # doctest: +ELLIPSIS
 Traceback (most recent call last):
 pelemay.errors.PlanError: blocks 0 and 1 overlap: ...
 """

@@ -20,6 +20,7 @@ import numpy as np
 
 from pelemay.engine import native
 from pelemay.graph import DType
+from pelemay.program.pack import row_windows
 from pelemay.program.panels import PANEL, mirrored, panels_of, window_panels
 from pelemay.program.schedule import SMALL, Filtering, Product, filtering_of, split_of
 
@@ -193,15 +194,20 @@ def _packed_sizes(task: Task) -> tuple[int, int, int]:
 
 
 def _packed(
-    l: Lowering, name: str, key: str, task: Task, form: Callable[[Any], Any] = lambda w: w
+    l: Lowering, name: str, key: str, task: Task, form: Callable[[Any], Any] | None = None
 ) -> Operand:
     """A constant in panels, after ``form`` made it an ordinary convolution's."""
     constant, group = l.constant(name), task.group
     assert constant is not None
+    together = 1 if task.is_depthwise else group
 
     def pieces() -> Iterator[Any]:
-        w = form(constant.array())
-        return window_panels(w, 1 if task.is_depthwise else group)
+        if form is not None or together > 1:
+            w = constant.array() if form is None else form(constant.array())
+            yield from window_panels(w, together)
+            return
+        for rows in row_windows(constant, PANEL):
+            yield from window_panels(rows, 1)
 
     key = f"{key}-depthwise" if task.is_depthwise else f"{key}-{group}"
     return l.packed(name, key, _packed_sizes(task), DType.FLOAT32, pieces)
