@@ -64,11 +64,13 @@ MODELS = {
 
 
 def weights_of(model: onnx.ModelProto) -> None:
-    """Values for the initializers, which the text form leaves zero."""
+    """Make initializers of the values that the text declares between its brackets."""
     rng = np.random.default_rng(0)
-    for tensor in model.graph.initializer:
-        value = rng.normal(size=tuple(tensor.dims), scale=0.3).astype(np.float32)
-        tensor.CopyFrom(onnx.numpy_helper.from_array(value, tensor.name))
+    for value in model.graph.value_info:
+        shape = tuple(d.dim_value for d in value.type.tensor_type.shape.dim)
+        array = rng.normal(size=shape, scale=0.3).astype(np.float32)
+        model.graph.initializer.append(onnx.numpy_helper.from_array(array, value.name))
+    del model.graph.value_info[:]
 
 
 @pytest.mark.parametrize("workers", [1, 3])
