@@ -218,7 +218,8 @@ def test_the_core_needs_only_what_it_may() -> None:
 
 
 MATHS = """acos acosh asin asinh atan atanh ceil copysign cos cosh erf exp expm1 fabs floor fmax
-fmin fmod ldexp log log1p log2 lrint nearbyint nextafter pow rint round sin sincos sinh sqrt tan tanh trunc"""
+fmin fmod ldexp log log1p log2 lrint nearbyint nextafter pow rint round sin sincos sinh sqrt tan
+tanh trunc"""
 ALLOWED = {"memcpy", "memmove", "memset", "memcmp", "_GLOBAL_OFFSET_TABLE_"} | {
     name + suffix for name in MATHS.split() for suffix in ("", "f")
 }
