@@ -17,7 +17,7 @@ True
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from pelemay.plan.layout import Layout, Same, View, Window, overlap, tidy
 from pelemay.plan.storage import Atom, Content, Proposal, Storage, Touch, Value
@@ -95,15 +95,11 @@ class Forest:
             return False
         undo = self._share(child, parent, content, part)
         if a is b:
-            if self._lies_right(child, parent, view) and self._is_safe(
-                a.atoms, a.members, {}, a.atoms
-            ):
+            if self._lies_right(child, parent, view) and self._is_safe(a.atoms, a.members, {}):
                 return True
         else:
             for proposal in self._proposals(child, parent, view):
-                if self._fits(proposal, a, b) and self._is_harmless(
-                    proposal, child, parent, content
-                ):
+                if self._fits(proposal, a, b) and self._harmless(proposal, a, b, content):
                     self._commit(proposal, a, b)
                     return True
         undo()
@@ -212,64 +208,43 @@ class Forest:
         sizes = math.prod(values[proposal.root].shape), math.prod(values[owner].shape)
         return layout.offset == 0 and layout.is_dense and sizes[0] == sizes[1]
 
-    def _is_harmless(self, proposal: Proposal, child: str, parent: str, content: Content) -> bool:
-        """Whether no write of one storage destroys what is read from the other.
-
-        Within each of them nothing changes, but for what a view or a concatenation now reads.
-        """
-        a, b = self.storage_of[child], self.storage_of[parent]
-        moved = proposal.moved
-        from_a, from_b = list(a.atoms), list(b.atoms)
-        if content is Content.SHARED:
-            shared = list(self.atoms_of(parent))
-            from_a += shared
-            if not self._is_safe(a.atoms, a.members, moved, shared):
-                return False
-        if content is Content.PART:
-            shared = list(self.atoms_of(child))
-            from_b += shared
-            if not self._is_safe(b.atoms, b.members, moved, shared):
-                return False
-        return self._is_safe(a.atoms, b.members, moved, from_b) and self._is_safe(
-            b.atoms, a.members, moved, from_a
+    def _harmless(self, proposal: Proposal, a: Storage, b: Storage, content: Content) -> bool:
+        """Whether no write of one destroys what the other still reads."""
+        moved, both = proposal.moved, [*a.atoms, *b.atoms]
+        of_child = both if content is Content.SHARED else b.atoms
+        of_parent = both if content is Content.PART else a.atoms
+        return self._is_safe(of_child, a.members, moved) and self._is_safe(
+            of_parent, b.members, moved
         )
 
     def _is_safe(
-        self,
-        writes: Iterable[Atom],
-        readers: Iterable[str],
-        moved: dict[str, Layout],
-        pool: Collection[Atom],
+        self, writes: Iterable[Atom], readers: Iterable[str], moved: dict[str, Layout]
     ) -> bool:
-        """Whether no write destroys an atom of the pool that a reader still needs."""
-        for atom in writes:
-            place = self._atom_layout(atom, moved)
-            victims = {
-                other
-                for other in pool
-                if other.step <= atom.step
-                and other != atom
-                and overlap(place, self._atom_layout(other, moved))
-            }
-            if victims and any(
-                self._destroys(atom, place, name, moved, victims) for name in readers
-            ):
-                return False
+        placed = [(atom, self._atom_layout(atom, moved)) for atom in writes]
+        for name in readers:
+            touches = self.touches[name]
+            if not touches:
+                continue
+            layout = moved.get(name) or self.layouts[name]
+            last = max(touch.step for touch in touches)
+            replaceable = all(touch.replaceable for touch in touches if touch.step == last)
+            for atom, place in placed:
+                if atom.step > last or not overlap(place, layout):
+                    continue
+                if atom.step == last and replaceable and place == layout:
+                    continue
+                if self._destroys(atom, place, name, moved):
+                    return False
         return True
 
-    def _destroys(
-        self, atom: Atom, place: Layout, name: str, moved: dict[str, Layout], victims: set[Atom]
-    ) -> bool:
-        """Whether writing ``atom`` destroys what a value's readers still need."""
-        touches = self.touches[name]
-        last = max((touch.step for touch in touches), default=-1)
-        layout = moved.get(name) or self.layouts[name]
-        if atom.step > last or not overlap(place, layout):
-            return False
-        replaceable = all(touch.replaceable for touch in touches if touch.step == last)
-        if atom.step == last and replaceable and place == layout:
-            return False
-        return not victims.isdisjoint(self.atoms_of(name))
+    def _destroys(self, atom: Atom, place: Layout, name: str, moved: dict[str, Layout]) -> bool:
+        """Whether writing ``atom`` destroys an atom of ``name`` that was written before."""
+        return any(
+            other != atom
+            and other.step <= atom.step
+            and overlap(place, self._atom_layout(other, moved))
+            for other in self.atoms_of(name)
+        )
 
     def _atom_layout(self, atom: Atom, moved: dict[str, Layout]) -> Layout:
         layout = moved.get(atom.value) or self.layouts[atom.value]
