@@ -60,7 +60,6 @@ class _Memory:
         self.plan = plan
         self.spaces: dict[tuple[str, str], Array] = {}
         arena = np.full(plan.arena_bytes, GARBAGE, np.uint8)
-        arena.flags.writeable = True
         self.arena = arena
         for name in plan.graph.inputs:
             self.write(name, np.asarray(feeds[name]))
@@ -95,7 +94,7 @@ class _Memory:
         key = (space, buffer)
         if key not in self.spaces:
             if space == "constant":
-                array = np.ascontiguousarray(self.plan.graph.constants[buffer].array())
+                array = np.array(self.plan.graph.constants[buffer].array(), order="C")
                 self.spaces[key] = array.reshape(-1).view(np.uint8)
             else:
                 kind = self.plan.graph.type_of(buffer)

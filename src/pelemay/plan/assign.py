@@ -103,7 +103,7 @@ def _plant(facts: Facts, order: Sequence[int]) -> Forest:
         for name in node.makes:
             owner = name if owners.get(name) == "output" else ""
             value = Value(name, facts.shapes[name], sizes[name], step, owner, forms[name])
-            forest.add(value, node.parts or ())
+            forest.add(value, node.operands, node.parts or ())
             if owner:
                 forest.touch(name, FOREVER)
     return forest

@@ -17,7 +17,7 @@ True
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
 from pelemay.plan.layout import Layout, Same, View, Window, overlap, tidy
 from pelemay.plan.storage import Atom, Content, Proposal, Storage, Touch, Value
@@ -45,14 +45,24 @@ class Forest:
         self.touches: dict[str, list[Touch]] = {}
         self._sources: dict[str, list[str | Atom]] = {}
         self._windows: dict[Atom, Window] = {}
+        self._copied: dict[Atom, str] = {}
         self._edges: dict[str, list[tuple[str, View | None]]] = {}
 
-    def add(self, value: Value, parts: tuple[Window, ...] = ()) -> None:
-        """Take in a value that lies alone; ``parts`` are what a concatenation copies into it."""
+    def add(self, value: Value, operands: Sequence[str] = (), parts: Sequence[Window] = ()) -> None:
+        """Take in a value that lies alone.
+
+        Parameters
+        ----------
+        value : Value
+            The value.
+        operands, parts : sequence
+            With a concatenation: what it copies into the value, and to where.
+        """
         name = value.name
         pieces = range(len(parts)) if parts else (-1,)
         atoms = [Atom(name, piece, value.made) for piece in pieces]
         self._windows.update(zip(atoms, parts, strict=False))
+        self._copied.update(zip(atoms, operands if parts else (), strict=False))
         self.values[name] = value
         self.layouts[name] = Layout.dense(value.shape)
         self.storage_of[name] = Storage(name, [name], value.owner, list(atoms))
@@ -95,11 +105,15 @@ class Forest:
             return False
         undo = self._share(child, parent, content, part)
         if a is b:
-            if self._lies_right(child, parent, view) and self._is_safe(a.atoms, a.members, {}):
+            if self._lies_right(child, parent, view) and self._is_safe(
+                a.atoms, a.members, {}, a.atoms
+            ):
                 return True
         else:
             for proposal in self._proposals(child, parent, view):
-                if self._fits(proposal, a, b) and self._harmless(proposal, a, b, content):
+                if self._fits(proposal, a, b) and self._is_harmless(
+                    proposal, child, parent, content
+                ):
                     self._commit(proposal, a, b)
                     return True
         undo()
@@ -208,43 +222,80 @@ class Forest:
         sizes = math.prod(values[proposal.root].shape), math.prod(values[owner].shape)
         return layout.offset == 0 and layout.is_dense and sizes[0] == sizes[1]
 
-    def _harmless(self, proposal: Proposal, a: Storage, b: Storage, content: Content) -> bool:
-        """Whether no write of one destroys what the other still reads."""
-        moved, both = proposal.moved, [*a.atoms, *b.atoms]
-        of_child = both if content is Content.SHARED else b.atoms
-        of_parent = both if content is Content.PART else a.atoms
-        return self._is_safe(of_child, a.members, moved) and self._is_safe(
-            of_parent, b.members, moved
+    def _is_harmless(self, proposal: Proposal, child: str, parent: str, content: Content) -> bool:
+        """Whether no write of one storage destroys what is read from the other.
+
+        Within each of them nothing changes, but for what a view or a concatenation now reads.
+        """
+        a, b = self.storage_of[child], self.storage_of[parent]
+        moved = proposal.moved
+        from_a, from_b = list(a.atoms), list(b.atoms)
+        if content is Content.SHARED:
+            shared = list(self.atoms_of(parent))
+            from_a += shared
+            if not self._is_safe(a.atoms, a.members, moved, shared):
+                return False
+        if content is Content.PART:
+            shared = list(self.atoms_of(child))
+            from_b += shared
+            if not self._is_safe(b.atoms, b.members, moved, shared):
+                return False
+        return self._is_safe(a.atoms, b.members, moved, from_b) and self._is_safe(
+            b.atoms, a.members, moved, from_a
         )
 
     def _is_safe(
-        self, writes: Iterable[Atom], readers: Iterable[str], moved: dict[str, Layout]
+        self,
+        writes: Iterable[Atom],
+        readers: Iterable[str],
+        moved: dict[str, Layout],
+        pool: Collection[Atom],
     ) -> bool:
-        placed = [(atom, self._atom_layout(atom, moved)) for atom in writes]
-        for name in readers:
-            touches = self.touches[name]
-            if not touches:
-                continue
-            layout = moved.get(name) or self.layouts[name]
-            last = max(touch.step for touch in touches)
-            replaceable = all(touch.replaceable for touch in touches if touch.step == last)
-            for atom, place in placed:
-                if atom.step > last or not overlap(place, layout):
-                    continue
-                if atom.step == last and replaceable and place == layout:
-                    continue
-                if self._destroys(atom, place, name, moved):
-                    return False
+        """Whether no write destroys an atom of the pool that a reader still needs."""
+        for atom in writes:
+            place = self._atom_layout(atom, moved)
+            victims = {
+                other
+                for other in pool
+                if other.step <= atom.step
+                and other != atom
+                and overlap(place, self._atom_layout(other, moved))
+            }
+            source = self._copied.get(atom)
+            if victims and source and (moved.get(source) or self.layouts[source]) == place:
+                # The copy puts the same elements where they are already.
+                victims.difference_update(self.atoms_of(source))
+            if victims and any(
+                self._destroys(atom, place, name, moved, victims) for name in readers
+            ):
+                return False
         return True
 
-    def _destroys(self, atom: Atom, place: Layout, name: str, moved: dict[str, Layout]) -> bool:
-        """Whether writing ``atom`` destroys an atom of ``name`` that was written before."""
-        return any(
-            other != atom
-            and other.step <= atom.step
-            and overlap(place, self._atom_layout(other, moved))
-            for other in self.atoms_of(name)
-        )
+    def _destroys(
+        self, atom: Atom, place: Layout, name: str, moved: dict[str, Layout], victims: set[Atom]
+    ) -> bool:
+        """Whether writing ``atom`` destroys what a value's readers still need."""
+        touches = self.touches[name]
+        last = max((touch.step for touch in touches), default=-1)
+        layout = moved.get(name) or self.layouts[name]
+        if atom.step > last or not overlap(place, layout):
+            return False
+        replaceable = all(touch.replaceable for touch in touches if touch.step == last)
+        if atom.step == last and replaceable and place == layout:
+            return False
+        return self._holds(name, place, moved, victims)
+
+    def _holds(self, name: str, place: Layout, moved: dict[str, Layout], atoms: set[Atom]) -> bool:
+        """Whether what a value has at a place is of one of these atoms."""
+        stack: list[str | Atom] = [name]
+        while stack:
+            item = stack.pop()
+            if isinstance(item, Atom):
+                if item in atoms:
+                    return True
+            elif overlap(place, moved.get(item) or self.layouts[item]):
+                stack.extend(self._sources[item])
+        return False
 
     def _atom_layout(self, atom: Atom, moved: dict[str, Layout]) -> Layout:
         layout = moved.get(atom.value) or self.layouts[atom.value]

@@ -21,7 +21,7 @@ from pelemay.plan.assign import Assignment
 from pelemay.plan.choose import Choice, choose
 from pelemay.plan.facts import Facts
 from pelemay.plan.layout import dense_strides
-from pelemay.plan.types import Buffer, Copy, Placement, Plan, Space, aligned
+from pelemay.plan.types import ALIGNMENT, Buffer, Copy, Placement, Plan, Space, aligned
 
 
 def plan_graph(graph: Graph) -> Plan:
@@ -58,7 +58,7 @@ def finish(facts: Facts, choice: Choice) -> Plan:
 
 def _placed(buffers: Sequence[Buffer]) -> tuple[Buffer, ...]:
     blocks = [Block(b.first, b.last + 1, aligned(b.nbytes)) for b in buffers]
-    offsets = plan_offsets(blocks)
+    offsets = plan_offsets(blocks, alignment=ALIGNMENT)
     return tuple(replace(b, offset=o) for b, o in zip(buffers, offsets, strict=True))
 
 

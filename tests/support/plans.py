@@ -1,4 +1,9 @@
-"""Random graphs with static types, of the operations that planning treats in different ways."""
+"""Graphs with static types, of the operations that planning treats in different ways.
+
+``graphs()`` is a Hypothesis strategy for random ones; :class:`Builder` makes the others.
+
+>>> from support.plans import Builder  # doctest: +SKIP
+"""
 
 from __future__ import annotations
 
@@ -6,7 +11,6 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import pytest
 from hypothesis import strategies as st
 
 from pelemay.graph import ArrayConstant, DType, Graph, Node, TensorType
@@ -92,11 +96,6 @@ class Builder:
         return self.add("Transpose", (x,), tuple(self.shape(x)[p] for p in perm), perm=perm)
 
 
-@pytest.fixture
-def builder() -> Builder:
-    return Builder()
-
-
 def feeds_of(graph: Graph) -> dict[str, Any]:
     """Numbers for every input."""
     random = np.random.default_rng(7)
@@ -104,11 +103,6 @@ def feeds_of(graph: Graph) -> dict[str, Any]:
         name: random.standard_normal(kind.shape).astype(kind.dtype.numpy)  # type: ignore[union-attr]
         for name, kind in graph.inputs.items()
     }
-
-
-@pytest.fixture(name="feeds_of")
-def _feeds_of() -> Callable[[Graph], dict[str, Any]]:
-    return feeds_of
 
 
 Step = Callable[[Any, Builder, list[str]], Any]
@@ -230,8 +224,3 @@ def graphs(draw: Any) -> Graph:
     last = [name for name in b.types if name not in read]
     extra = draw(st.lists(st.sampled_from(sorted(b.types)), max_size=2, unique=True))
     return b.graph(*dict.fromkeys([*last, *extra]))
-
-
-@pytest.fixture(scope="session", name="graphs")
-def _graphs() -> Any:
-    return graphs
