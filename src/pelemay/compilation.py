@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from pelemay.graph import Graph
+    from pelemay.plan import Plan
     from pelemay.program import Program
 
 
@@ -61,6 +62,28 @@ def compile_graph(
     GraphError, UnsupportedError
         If the graph contradicts itself.
     """
+    plan, tail = plan_for(graph, shapes, values, check=check)
+    return build(plan, tail, metadata)
+
+
+def plan_for(
+    graph: Graph,
+    shapes: Mapping[str, tuple[int, ...]] | None = None,
+    values: Mapping[str, npt.NDArray[Any]] | None = None,
+    *,
+    check: bool = False,
+) -> tuple[Plan, Graph | None]:
+    """The plan of a graph after all passes, and what of it cannot be planned.
+
+    Parameters are those of :func:`compile_graph`.
+
+    Returns
+    -------
+    plan : Plan
+        Of all nodes whose values have a size before the run.
+    tail : Graph or None
+        The others; see :func:`pelemay.program.tail.split`.
+    """
     bound = bind(graph, shapes or {}, values or {})
     trunk, tail = split(run_passes(bound, check=check))
-    return build(plan_graph(trunk), tail, metadata)
+    return plan_graph(trunk), tail

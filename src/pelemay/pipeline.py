@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from pelemay.importers import Model
+    from pelemay.plan import Plan
     from pelemay.program import Program
     from pelemay.program.write import Written
 
@@ -140,24 +141,53 @@ def compile(
     )
 
 
+@dataclass(frozen=True)
+class Planned:
+    """Where every value of a model lies, and the program that follows from it."""
+
+    plan: Plan
+    program: Program
+
+
+def plan(
+    model: Model,
+    shapes: Mapping[str, Sequence[int]] | None = None,
+    values: Mapping[str, Any] | None = None,
+) -> Planned:
+    """Plan the memory of a model's run; parameters as for :func:`compile`.
+
+    The plan leaves out nodes whose results have no size before the run; the program says which.
+    """
+    from pelemay.compilation import plan_for
+    from pelemay.program.build import build
+
+    arrays = _arrays(model, values or {})
+    bound = _closed(model, shapes or {}, arrays)
+    found, tail = plan_for(model.graph, bound, arrays)
+    return Planned(found, build(found, tail, _facts(model, bound, arrays)))
+
+
 def lower(
     model: Model,
     shapes: Mapping[str, Sequence[int]] | None = None,
     values: Mapping[str, Any] | None = None,
 ) -> Program:
     """The program of a model, its weights not yet made; parameters as for :func:`compile`."""
-    from pelemay.compilation import compile_graph
+    return plan(model, shapes, values).program
+
+
+def _facts(
+    model: Model, shapes: Mapping[str, tuple[int, ...]], values: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What the program should say of the model."""
     from pelemay.program.describe import metadata
 
-    arrays = _arrays(model, values or {})
-    bound = _closed(model, shapes or {}, arrays)
-    facts = metadata(
+    return metadata(
         Signature.of(model).to_metadata(),
         sources=[source.description for source in model.sources],
-        shapes=bound,
-        values=arrays,
+        shapes=shapes,
+        values=values,
     )
-    return compile_graph(model.graph, bound, arrays, metadata=facts)
 
 
 def _arrays(model: Model, values: Mapping[str, Any]) -> dict[str, npt.NDArray[Any]]:

@@ -19,7 +19,10 @@ from importlib import import_module
 from pelemay import __version__
 from pelemay.errors import PelemayError
 
-COMMANDS = ("bench", "run", "compile", "tune", "check", "inspect", "models", "cache", "doctor")
+COMMANDS = (
+    *("bench", "run", "compile", "plan", "tune"),
+    *("check", "inspect", "models", "cache", "doctor"),
+)
 
 EXIT_FAILED = 1
 EXIT_INTERRUPTED = 130
@@ -29,6 +32,7 @@ examples:
   pelemay bench                          import and run three networks, and see their memory
   pelemay run resnet101-v1-7 cat.jpg     classify a picture
   pelemay inspect model.onnx             what is in a model, and what it weighs
+  pelemay plan model.onnx                what a run will take, to the byte
   pelemay models list                    networks to try
   pelemay doctor                         what this machine has, and what is missing
 

@@ -1,0 +1,151 @@
+"""``pelemay plan``: what a run will take, to the byte, before anything runs."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pelemay.cli.compile import shapes_of, values_of
+from pelemay.cli.output import add_json_flag, console, print_json
+from pelemay.cli.sources import resolve
+from pelemay.errors import InputError
+
+if TYPE_CHECKING:
+    from pelemay.pipeline import Planned
+    from pelemay.plan.drawing import Picture
+
+HELP = "Say what a run will take, to the byte, and which operation decides it."
+EXAMPLES = """\
+  pelemay plan resnet101-v1-7
+  pelemay plan model.onnx --timeline             every operation: bytes held, where its result lies
+  pelemay plan model.onnx --svg arena.svg        the drawing, for a browser
+  pelemay plan model.onnx --shape x=1x3x640x640 --json
+  pelemay plan --buffers A.1048576.csv           only offsets: blocks of a file, within a capacity
+  pelemay plan --buffers blocks.csv --capacity 1048576 --offsets out.csv"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    parser.add_argument(
+        "model", metavar="MODEL", nargs="?", help="an ONNX file, or a name of 'models list'"
+    )
+    parser.add_argument(
+        "--shape",
+        metavar="NAME=1x3x224x224",
+        action="append",
+        default=[],
+        help="the shape of an input whose sizes the model leaves open; else they become 1",
+    )
+    parser.add_argument(
+        "--value",
+        metavar="NAME=JSON",
+        action="append",
+        default=[],
+        help="the value of an input that decides the sizes of others, such as [1, 128]",
+    )
+    parser.add_argument("--threads", metavar="N", type=int, help="threads that will compute")
+    parser.add_argument("--timeline", action="store_true", help="list every operation")
+    parser.add_argument("--svg", metavar="FILE", help="write the drawing as SVG")
+    parser.add_argument(
+        "--check", action="store_true", help="replay the plan over memory, and say if it is right"
+    )
+    blocks = parser.add_argument_group("blocks instead of a model")
+    blocks.add_argument("--buffers", metavar="FILE", help="a CSV file: id,lower,upper,size")
+    blocks.add_argument(
+        "--capacity", metavar="BYTES", type=int, help="if it is not in the name of the file"
+    )
+    blocks.add_argument(
+        "--seconds", metavar="S", type=float, default=60.0, help="how long to search (60)"
+    )
+    blocks.add_argument("--offsets", metavar="FILE", help="write the blocks with their offsets")
+    add_json_flag(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Plan a model, or place the blocks of a file."""
+    if (args.model is None) == (args.buffers is None):
+        raise InputError(
+            "give a model, or --buffers with a file of blocks, not both",
+            hint="see 'pelemay plan --help'",
+        )
+    if args.threads is not None and args.threads < 1:
+        raise InputError(f"--threads {args.threads}: at least 1")
+    if args.buffers:
+        from pelemay.cli.blocks import run_blocks
+
+        return run_blocks(args)
+    return _run_model(args)
+
+
+def _run_model(args: argparse.Namespace) -> int:
+    from pelemay.cli import plans
+    from pelemay.plan.drawing import Picture
+
+    path = resolve(args.model)
+    with console(stderr=True).status(f"planning {path.name}"):
+        planned = _planned(path, args)
+        findings = examine(path, planned, args.threads)
+        if args.check:
+            from pelemay.plan.check import check_plan
+
+            check_plan(planned.plan)
+            findings["checked"] = True
+    if args.svg:
+        arena = f"{path.name}: arena {planned.plan.arena_bytes:,} bytes"
+        write_svg(args.svg, Picture.of_plan(planned.plan), arena)
+    if args.json:
+        print_json(findings)
+        return 0
+    plans.show(findings, Picture.of_plan(planned.plan), timeline=args.timeline)
+    return 0
+
+
+def _planned(path: Path, args: argparse.Namespace) -> Planned:
+    from pelemay import pipeline
+    from pelemay.importers import load
+
+    if path.suffix == ".plm":
+        raise InputError(
+            "a compiled program keeps no plan",
+            where=str(path),
+            hint="give the model that it was compiled from; 'pelemay inspect' shows its arena",
+        )
+    return pipeline.plan(load(path), shapes_of(args.shape), values_of(args.value))
+
+
+def examine(path: Path, planned: Planned, threads: int | None) -> dict[str, Any]:
+    """Everything that the command says of a model, as plain data."""
+    from pelemay.engine import threads_of_machine
+    from pelemay.plan.report import examine as examine_plan
+    from pelemay.program.describe import fallbacks
+    from pelemay.program.scratch import scratch_bytes
+
+    workers = min(threads or threads_of_machine(), 64)
+    return {
+        "model": str(path),
+        "threads": workers,
+        "scratch_bytes": scratch_bytes(planned.program, workers),
+        "weights_bytes": planned.program.weights_bytes,
+        "shapes": dict(planned.program.metadata.get("shapes", {})),
+        "fallbacks": fallbacks(planned.program.metadata),
+        **examine_plan(planned.plan),
+    }
+
+
+def write_svg(file: str, picture: Picture, title: str) -> None:
+    """Write a picture for a browser.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be written.
+    """
+    from dataclasses import replace
+
+    from pelemay.plan.drawing.svg import to_svg
+
+    try:
+        Path(file).write_text(to_svg(replace(picture, title=title)), encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"it cannot be written: {error}", where=file) from error
