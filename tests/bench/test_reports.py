@@ -73,6 +73,16 @@ def test_compared_suites_show_their_tags(suite: Suite) -> None:
     assert "naive (before)" in said
 
 
+def test_a_header_that_was_seen_is_not_repeated(suite: Suite) -> None:
+    begun = replace(suite, used={}, elapsed_s=0.0)
+    whole, rest = format_console(suite), format_console(suite, begun=begun)
+    assert "Fake CPU" in whole
+    assert "Fake CPU" not in rest
+    assert rest.startswith("Measured  import+serialize: warm-up")
+    assert "Taken     2 min 21 s" in rest
+    assert whole.endswith(rest[rest.index("\n\n") :])
+
+
 def test_findings_are_of_the_new_figures(suite: Suite) -> None:
     assert findings(suite.compared_with([replace(suite, tag="before")])) == findings(suite)
     assert "(before)" in findings(replace(suite, results=()).compared_with(

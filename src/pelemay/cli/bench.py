@@ -77,11 +77,12 @@ def run(args: argparse.Namespace) -> int:
     _make_room(args)
     before = [bench.Suite.load(path) for path in args.compare]
     models = _models(args)
-    suite = _measured(models, args, options)
+    with _Watcher() as watcher:
+        suite = _measured(models, args, options, watcher)
     if args.save:
         saved = suite.save(Path(args.results) / f"{args.save}.json", args.save)
         console(stderr=True).print(f"saved: {saved}", markup=False)
-    _report(suite.compared_with(before), args)
+    _report(suite.compared_with(before), args, watcher.seen)
     return 0 if suite.is_ok else 1
 
 
@@ -131,14 +132,15 @@ def _models(args: argparse.Namespace) -> list[Any]:
     ]
 
 
-def _measured(models: list[Any], args: argparse.Namespace, options: Options) -> Suite:
+def _measured(
+    models: list[Any], args: argparse.Namespace, options: Options, watcher: _Watcher
+) -> Suite:
     from pelemay import bench
 
     jobs = _listed(args.jobs) or bench.DEFAULT_JOBS
-    with _Watcher() as watcher:
-        return bench.run_suite(
-            jobs, models, _backends(args.backends), options, on_progress=watcher.tell
-        )
+    return bench.run_suite(
+        jobs, models, _backends(args.backends), options, on_progress=watcher.tell
+    )
 
 
 def _backends(text: str | None) -> list[str] | None:
@@ -155,7 +157,7 @@ def _listed(text: str | None) -> list[str] | None:
     return [item.strip() for item in text.split(",") if item.strip()] if text else None
 
 
-def _report(suite: Suite, args: argparse.Namespace) -> None:
+def _report(suite: Suite, args: argparse.Namespace, seen: Suite | None) -> None:
     from pelemay.bench import format_console, format_json, format_markdown
 
     if args.json:
@@ -164,7 +166,8 @@ def _report(suite: Suite, args: argparse.Namespace) -> None:
         sys.stdout.write(format_markdown(suite))
     else:
         out = console()
-        sys.stdout.write(format_console(suite, width=out.width, color=out.is_terminal))
+        text = format_console(suite, width=out.width, color=out.is_terminal, begun=seen)
+        sys.stdout.write(text)
     if args.svg:
         _draw(suite, Path(args.svg))
 
@@ -197,6 +200,8 @@ class _Watcher:
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), Elapsed())
         self._bars = Progress(*columns, console=self._console, transient=True)
         self._task = self._bars.add_task("starting", total=None)
+        self.seen: Suite | None = None
+        """The suite whose header stands in the terminal that the report goes to."""
 
     def __enter__(self) -> _Watcher:
         self._bars.start()
@@ -213,6 +218,7 @@ class _Watcher:
             width, color = self._console.width, self._console.is_terminal
             text = format_header(news.suite, width=width, color=color)
             self._console.file.write(f"{text}\n")
+            self.seen = news.suite if color and sys.stdout.isatty() else None
         what = {"checked": "comparing answers", "fitting": "fits in"}.get(news.kind, "measuring")
         if (scenario := news.scenario) is not None:
             what = f"{what}: {scenario.job}, {scenario.model}, {scenario.label}"

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 _GAP = 2
 
 
-def format_console(suite: Suite, *, width: int = 80, color: bool = False) -> str:
+def format_console(
+    suite: Suite, *, width: int = 80, color: bool = False, begun: Suite | None = None
+) -> str:
     """The whole report.
 
     Parameters
@@ -32,9 +34,11 @@ def format_console(suite: Suite, *, width: int = 80, color: bool = False) -> str
         Characters in a line; tables that are wider are cut into several.
     color : bool
         Whether to use the colours of a terminal.
+    begun : Suite, optional
+        The suite whose header the reader has seen already; only what has changed is repeated.
     """
     console = _console(width, color)
-    _print_header(console, suite)
+    _print_header(console, suite, begun)
     if sentence := agreement(suite):
         console.print(f"\n{sentence}")
     for section in sections(suite):
@@ -72,12 +76,14 @@ def _text(console: Console) -> str:
     return "\n".join(line.rstrip() for line in printed.getvalue().split("\n"))
 
 
-def _print_header(console: Console, suite: Suite) -> None:
+def _print_header(console: Console, suite: Suite, begun: Suite | None = None) -> None:
     from rich.table import Table as Grid
 
     grid = Grid.grid(padding=(0, _GAP, 0, 0))
-    for name, value in header(suite):
-        grid.add_row(name, value)
+    seen = header(begun) if begun is not None else []
+    for row in header(suite):
+        if row not in seen:
+            grid.add_row(*row)
     console.print(grid)
 
 
