@@ -36,6 +36,9 @@ MODELS = (
     "yolov8n",
 )
 
+PAUSE_S = 0.05
+"""Before each run: threads of the runtime before it may still spin, on a processor of this one."""
+
 Run = Callable[[], list[Any]]
 
 
@@ -91,6 +94,7 @@ def compare(path: Path, threads: int, peers: list[str], rounds: int) -> dict[str
     times: dict[str, list[float]] = {name: [] for name in runs}
     for _ in range(rounds):
         for name, run in runs.items():
+            time.sleep(PAUSE_S)
             begin = time.perf_counter()
             run()
             times[name].append((time.perf_counter() - begin) * 1e3)
