@@ -169,6 +169,24 @@ def test_models_list_tells_a_stand_in_from_an_original(
     assert found["vit_tiny"] is None
 
 
+def test_a_stand_in_is_told_of_once_and_plainly(
+    pelemay: Call,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    tmp_path: Path,
+) -> None:
+    monkeypatch.setenv("PELEMAY_CACHE", str(tmp_path))
+    monkeypatch.setenv("PELEMAY_OFFLINE", "1")
+    asked = pelemay("models", "get", "--stand-in", "squeezenet1.1-7").err
+    assert asked.splitlines() == [
+        "pelemay: squeezenet1.1-7 is a stand-in: the same architecture, random weights"
+    ]
+    assert not caplog.records
+    in_vain = pelemay("models", "get", "squeezenet1.1-7").err
+    assert "is a stand-in" not in in_vain
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+
+
 def test_models_path_of_what_is_not_there(
     pelemay: Call, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -198,7 +198,8 @@ class _Watcher:
 
         self._console = console(stderr=True)
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), Elapsed())
-        self._bars = Progress(*columns, console=self._console, transient=True)
+        plain = not self._console.is_terminal
+        self._bars = Progress(*columns, console=self._console, transient=True, disable=plain)
         self._task = self._bars.add_task("starting", total=None)
         self.seen: Suite | None = None
         """The suite whose header stands in the terminal that the report goes to."""

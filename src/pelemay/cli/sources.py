@@ -56,9 +56,10 @@ def fetch(name: str, stand_in: StandIn = "auto") -> ModelFile:
 
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
     out = console(stderr=True)
-    with Progress(*columns, console=out, transient=True) as bars:
+    with Progress(*columns, console=out, transient=True, disable=not out.is_terminal) as bars:
         found = models.get(name, stand_in=stand_in, progress=_Bar(bars, name))
-    if found.is_stand_in:
+    # Where an original was asked for in vain, a warning has said it, with the reason.
+    if found.is_stand_in and (stand_in == "always" or not found.entry.urls):
         out.print(f"pelemay: {name} is a stand-in: the same architecture, random weights")
     return found
 
