@@ -11,7 +11,7 @@ array([1. , 1.5, 2.5, 3. ])
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
@@ -272,6 +272,78 @@ def taps_of(where: Numbers, stretch: Stretch, how: Filter) -> tuple[Numbers, Num
     if how.exclude_outside or how.antialias:
         weights = weights / weights.sum(axis=1, keepdims=True)
     return np.clip(places, 0, last).astype(np.int64), weights
+
+
+Table = tuple[Numbers, Numbers | None]
+
+
+def tables_of(
+    attributes: Mapping[str, Any],
+    shape: Ints,
+    roi: Numbers | None,
+    scales: Numbers | None,
+    sizes: Numbers | None,
+) -> dict[int, Table]:
+    """For each axis that changes, what its outputs are made of: places and weights.
+
+    Parameters
+    ----------
+    attributes : mapping
+        Resize's, as far as they are given.
+    shape : tuple of int
+        Of the data.
+    roi, scales, sizes : ndarray or None
+        Resize's other inputs.
+
+    Returns
+    -------
+    dict
+        Axis to arrays (outputs, taps); a place of -1 is outside of what is wanted, weights of
+        None mean a plain copy.
+    """
+    given = {**ROWS[0].attributes, **attributes}
+    axes, rank = given["axes"], len(shape)
+    chosen = range(rank) if axes is None else axes_of(axes, rank)
+    coordinates = given["coordinate_transformation_mode"]
+    crop = coordinates == "tf_crop_and_resize"
+    policy = given["keep_aspect_ratio_policy"]
+    lengths = [shape[axis] for axis in chosen]
+    stretches = stretches_of(lengths, scales, sizes, policy, roi if crop else None)
+    how = Filter(
+        given["mode"],
+        coordinates,
+        given["nearest_mode"],
+        given["cubic_coeff_a"],
+        bool(given["antialias"]),
+        bool(given["exclude_outside"]),
+    )
+    pairs = zip(chosen, stretches, strict=True)
+    return {axis: _table(s, how, crop=crop) for axis, s in pairs if _changes(s, crop=crop)}
+
+
+def _changes(stretch: Stretch, *, crop: bool) -> bool:
+    whole = not crop or (stretch.start, stretch.end) == (0.0, 1.0)
+    return not (stretch.size == stretch.output == stretch.ideal and whole)
+
+
+def _table(stretch: Stretch, how: Filter, *, crop: bool) -> Table:
+    where = coordinates_of(stretch, how.coordinates)
+    places, weights = taps_of(where, stretch, how)
+    if weights is not None:
+        places, weights = trimmed(places, weights)
+    if crop:
+        beyond = (where < 0) | (where > stretch.size - 1)
+        places = np.where(beyond[:, None], -1, places)
+    return places, weights
+
+
+def trimmed(
+    places: np.ndarray[Any, Any], weights: np.ndarray[Any, Any]
+) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """Without the taps whose weight is 0 for every output."""
+    used = (weights != 0).any(axis=0)
+    used[0] = used[0] or not used.any()
+    return places[:, used], weights[:, used]
 
 
 def grid_sample(

@@ -3,8 +3,9 @@
 In: nodes Resize, GridSample, RoiAlign and the like. Out: one instruction. What each output of a
 resize is made of is known before the run: for each axis a table of places and weights.
 
->>> trimmed(np.array([[0, 1, 2]]), np.array([[0.0, 1.0, 0.0]]))
-(array([[1]]), array([[1.]]))
+>>> _whole(2)
+(array([[0],
+       [1]]), None)
 """
 
 from __future__ import annotations
@@ -15,16 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pelemay.graph.operations.resize import (
-    Filter,
-    Stretch,
-    centres,
-    coordinates_of,
-    stretches_of,
-    taps_of,
-)
+from pelemay.graph.operations.resize import centres, tables_of
 from pelemay.plan.layout import Reshape
-from pelemay.program.lower.reduction import axis_of
 from pelemay.program.views import SMALL, copy, given, option, shown
 
 if TYPE_CHECKING:
@@ -45,7 +38,7 @@ def _resize(l: Lowering, node: Node) -> None:
     x, y = l.tensor(node.inputs[0]), l.tensor(node.outputs[0])
     if not y.size:
         return
-    tables = _tables(l, node, x)
+    tables = tables_of(node.attributes, x.shape, *(_known(l, node, i) for i in (1, 2, 3)))
     if not tables:
         copy(l, x, y)
         return
@@ -68,58 +61,12 @@ def _resize(l: Lowering, node: Node) -> None:
     l.emit("resize", inputs, [ends[1]], params, cost=y.size * taps, serial=y.size < SMALL)
 
 
-def _tables(l: Lowering, node: Node, x: Operand) -> dict[int, Table]:
-    """For each axis that changes the places and weights of its outputs."""
-    axes = option(node, "axes")
-    chosen = range(x.rank) if axes is None else [axis_of(l, axis, x.rank) for axis in axes]
-    crop = option(node, "coordinate_transformation_mode") == "tf_crop_and_resize"
-    roi, scales, sizes = (_known(l, node, i) for i in (1, 2, 3))
-    policy = option(node, "keep_aspect_ratio_policy")
-    lengths = [x.shape[axis] for axis in chosen]
-    stretches = stretches_of(lengths, scales, sizes, policy, roi if crop else None)
-    how = Filter(
-        option(node, "mode"),
-        option(node, "coordinate_transformation_mode"),
-        option(node, "nearest_mode"),
-        option(node, "cubic_coeff_a"),
-        bool(option(node, "antialias")),
-        bool(option(node, "exclude_outside")),
-    )
-    pairs = zip(chosen, stretches, strict=True)
-    return {axis: _table(s, how, crop=crop) for axis, s in pairs if _changes(s, crop=crop)}
-
-
 def _known(l: Lowering, node: Node, index: int) -> np.ndarray[Any, Any] | None:
     name = given(node, index)
     constant = l.constant(name)
     if name and constant is None:
         raise l.unsupported(f"'{name}' is not known before the run")
     return None if constant is None else np.asarray(constant.array())
-
-
-def _changes(stretch: Stretch, *, crop: bool) -> bool:
-    whole = not crop or (stretch.start, stretch.end) == (0.0, 1.0)
-    return not (stretch.size == stretch.output == stretch.ideal and whole)
-
-
-def _table(stretch: Stretch, how: Filter, *, crop: bool) -> Table:
-    where = coordinates_of(stretch, how.coordinates)
-    places, weights = taps_of(where, stretch, how)
-    if weights is not None:
-        places, weights = trimmed(places, weights)
-    if crop:
-        beyond = (where < 0) | (where > stretch.size - 1)
-        places = np.where(beyond[:, None], -1, places)
-    return places, weights
-
-
-def trimmed(
-    places: np.ndarray[Any, Any], weights: np.ndarray[Any, Any]
-) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-    """Without the taps whose weight is 0 for every output."""
-    used = (weights != 0).any(axis=0)
-    used[0] = used[0] or not used.any()
-    return places[:, used], weights[:, used]
 
 
 def _whole(size: int) -> Table:
