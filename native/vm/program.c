@@ -12,19 +12,27 @@ static const uint8_t magic[8] = {'P', 'L', 'M', 0, '\r', '\n', 0x1a, '\n'};
 
 #define MAX_SPAN ((uint64_t)1 << 46)
 
-uint64_t pm_span_bytes(const pm_tensor *t) {
+/* Where the last element would lie, in elements from the first, were sizes of 0 left out;
+   UINT64_MAX if that is beyond MAX_SPAN. */
+static uint64_t last_element(const pm_tensor *t) {
   uint64_t last = 0;
   for (int i = 0; i < t->rank; i++) {
     uint64_t size = t->dims[i];
-    if (!size) return 0;
     if (t->ring && i == t->rank - 3 && t->ring < size) size = t->ring;
+    if (!size) continue;
     const uint64_t stride = (uint64_t)t->strides[i];
-    if (stride > MAX_SPAN) return UINT64_MAX;
-    const uint64_t step = (size - 1) * stride;
-    if (size - 1 > MAX_SPAN / (stride + 1) || last + step > MAX_SPAN) return UINT64_MAX;
-    last += step;
+    if (stride > MAX_SPAN || size - 1 > MAX_SPAN / (stride + 1)) return UINT64_MAX;
+    last += (size - 1) * stride;
+    if (last > MAX_SPAN) return UINT64_MAX;
   }
-  return (last + 1) * pm_dtype_size(t->dtype);
+  return last;
+}
+
+uint64_t pm_span_bytes(const pm_tensor *t) {
+  for (int i = 0; i < t->rank; i++)
+    if (!t->dims[i]) return 0;
+  const uint64_t last = last_element(t);
+  return last > MAX_SPAN ? UINT64_MAX : (last + 1) * pm_dtype_size(t->dtype);
 }
 
 /* Points *table at the section, if it lies in the file and is aligned. */
@@ -73,6 +81,8 @@ static pm_status check_name(const pm_program *p, uint32_t name) {
   return name == PM_NONE || name < p->strings_bytes ? PM_OK : PM_E_SECTION;
 }
 
+/* Where a tensor has no elements, its other sizes and strides must still be possible ones: checks and
+   kernels multiply them in any order. */
 static bool is_possible(const pm_tensor *t) {
   if (t->dtype >= PM_DTYPE_COUNT || t->rank > PM_MAX_RANK || t->space >= PM_SPACE_COUNT) return false;
   if (t->offset % pm_dtype_size(t->dtype)) return false;
@@ -80,10 +90,11 @@ static bool is_possible(const pm_tensor *t) {
   uint64_t elements = 1;
   for (int i = 0; i < t->rank; i++) {
     if (t->strides[i] < 0 || (uint64_t)t->strides[i] > MAX_SPAN) return false;
-    if (t->dims[i] && elements > MAX_SPAN / t->dims[i]) return false;
+    if (!t->dims[i]) continue;
+    if (elements > MAX_SPAN / t->dims[i]) return false;
     elements *= t->dims[i];
   }
-  return true;
+  return last_element(t) <= MAX_SPAN;
 }
 
 /* Bytes of the space that the tensor says it lies in. */

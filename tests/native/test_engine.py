@@ -16,6 +16,9 @@ import pytest
 
 from pelemay.engine import Engine, native, open_program
 from pelemay.errors import InputError, ModelError
+from pelemay.graph import DType
+from pelemay.program.encode import encode
+from pelemay.program.program import Program, Space, Tensor
 from support.chain import PLAIN, chain
 from support.ops import run_op
 
@@ -102,6 +105,9 @@ SCRIPT = """
 import os, sys
 sys.path.insert(0, {folder!r})
 import numpy as np
+from pelemay.graph import DType
+from pelemay.program.encode import encode
+from pelemay.program.program import Instruction, Program, Space, Tensor
 from support.chain import chain
 from pelemay.engine import Engine, open_program
 engine = Engine(open_program(chain((20, 30), 8)), threads=3)
@@ -202,6 +208,30 @@ def test_arrays_of_other_sizes_are_refused() -> None:
 def test_an_operand_that_does_not_fit_is_refused() -> None:
     with pytest.raises(ModelError, match="instruction 0"):
         run_op("softmax", [np.ones((2, 3), np.float32)], [((3, 2), np.float32)], (PLAIN, 1))
+
+
+@pytest.mark.parametrize(
+    ("shape", "strides"),
+    [
+        ((0, 1 << 31, 1 << 31, 1 << 31), (0, 0, 0, 1)),
+        ((1 << 31, 0, 1 << 31, 1 << 31), (0, 0, 0, 1)),
+        ((1 << 31, 1 << 31, 1 << 31, 0), (0, 0, 0, 1)),
+        ((0, 1 << 31), (1, 1 << 45)),
+        ((3, 0), (1 << 46, 1)),
+    ],
+)
+def test_sizes_beside_a_size_of_0_must_be_possible(
+    shape: tuple[int, ...], strides: tuple[int, ...]
+) -> None:
+    tensor = Tensor(DType.FLOAT32, shape, strides, Space.ARENA)
+    with pytest.raises(ModelError, match="a tensor's type, shape or place is not possible"):
+        open_program(encode(Program(0, (tensor,), (), (), ())))
+
+
+def test_nothing_of_a_large_shape_is_nothing() -> None:
+    x = np.empty((0, 1 << 15, 1 << 15), np.float32)
+    (y,) = run_op("softmax", [x], [(x.shape, x.dtype)], (PLAIN, 1))
+    assert y.shape == x.shape
 
 
 def test_the_core_needs_only_what_it_may() -> None:
