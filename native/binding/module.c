@@ -169,6 +169,7 @@ static struct PyModuleDef definition = {
     .m_name = "_native",
     .m_doc = "The engine: programs, and what runs them.",
     .m_size = sizeof(pm_module_state),
+    .m_methods = pm_module_methods,
     .m_slots = slots,
     .m_traverse = traverse,
     .m_clear = clear,

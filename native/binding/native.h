@@ -17,6 +17,7 @@ typedef struct {
 
 extern PyType_Spec pm_program_spec;
 extern PyType_Spec pm_runner_spec;
+extern PyMethodDef pm_module_methods[];
 
 /* Raise pelemay._native.NativeError(status, text, instruction or None, operand or None). */
 PyObject *pm_raise(PyObject *module, pm_status status, pm_place place);

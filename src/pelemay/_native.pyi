@@ -14,6 +14,8 @@ ISAS: tuple[str, ...]
 FORMAT_MAJOR: int
 FORMAT_MINOR: int
 
+def memory() -> dict[str, Any]: ...
+
 class NativeError(Exception): ...
 
 class Program:
