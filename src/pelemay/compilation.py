@@ -33,6 +33,7 @@ def compile_graph(
     values: Mapping[str, npt.NDArray[Any]] | None = None,
     *,
     metadata: Mapping[str, Any] | None = None,
+    block_bytes: int | None = None,
     check: bool = False,
 ) -> Program:
     """Compile a graph.
@@ -48,6 +49,10 @@ def compile_graph(
         :func:`pelemay.passes.host_inputs.host_inputs` names them. The program has no such input.
     metadata : mapping, optional
         What else the program should say of itself.
+    block_bytes : int, optional
+        Above which a layer's packed weights are cut into several blocks, each with an instruction
+        over some of its output channels, so that they fit a small window. The results are the
+        same to the last bit.
     check : bool
         Check the graph between passes.
 
@@ -63,7 +68,7 @@ def compile_graph(
         If the graph contradicts itself.
     """
     plan, tail = plan_for(graph, shapes, values, check=check)
-    return build(plan, tail, metadata)
+    return build(plan, tail, metadata, block_bytes=block_bytes)
 
 
 def plan_for(

@@ -13,7 +13,7 @@ from onnx import helper, numpy_helper
 
 from pelemay.graph import ArrayConstant, Constant
 from pelemay.importers import from_proto
-from pelemay.passes.derived import permuted, widened
+from pelemay.passes.derived import derived, permuted, widened
 from pelemay.program import pack
 from pelemay.program.lower.matmul import WHOLE_BYTES
 from pelemay.program.panels import PANEL, matrix_panels
@@ -59,13 +59,40 @@ def test_groups_of_columns_are_the_matrix(rows: int, columns: int, nbytes: int) 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pack, "COLUMNS_BYTES", nbytes)
         patch.setattr(pack, "WINDOW_BYTES", 64)
-        windows = list(pack.column_windows(ArrayConstant.of(matrix), rows, columns, PANEL))
+        read = pack.Columns(ArrayConstant.of(matrix), rows, columns)
+        windows = list(read.groups(0, columns, PANEL))
     np.testing.assert_array_equal(np.concatenate(windows, axis=1), matrix)
     assert all(window.shape[1] % PANEL == 0 for window in windows[:-1])
     assert all(window.nbytes <= max(nbytes, rows * PANEL * 4) for window in windows)
     panels = [piece for window in windows for piece in matrix_panels(window)]
     whole = list(matrix_panels(matrix))
     np.testing.assert_array_equal(np.concatenate(panels), np.concatenate(whole))
+
+
+@given(st.integers(1, 9), st.integers(17, 70), st.integers(1, 2048), st.randoms())
+def test_columns_taken_in_any_order(rows: int, columns: int, nbytes: int, random: Any) -> None:
+    matrix = np.arange(rows * columns, dtype=np.float32).reshape(rows, columns)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pack, "COLUMNS_BYTES", nbytes)
+        read = pack.Columns(ArrayConstant.of(matrix), rows, columns)
+        for _ in range(6):
+            first = random.randrange(columns)
+            last = random.randrange(first, columns) + 1
+            np.testing.assert_array_equal(read.take(first, last), matrix[:, first:last])
+
+
+def test_a_computed_constant_is_computed_once_for_all_its_rows() -> None:
+    calls = []
+
+    def compute(x: Any) -> Any:
+        calls.append(1)
+        return x + 1
+
+    array = np.arange(1 << 20, dtype=np.float32).reshape(1 << 10, 1 << 10)
+    constant = derived("Add 1", compute, ArrayConstant.of(array), shape=array.shape)
+    rows = np.concatenate(list(pack.row_windows(constant, PANEL, 16, 800)))
+    np.testing.assert_array_equal(rows, array[16:800] + 1)
+    assert len(calls) == 1
 
 
 def test_a_large_matrix_is_packed_by_groups_of_columns(monkeypatch: pytest.MonkeyPatch) -> None:

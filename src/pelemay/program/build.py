@@ -32,7 +32,11 @@ if TYPE_CHECKING:
 
 
 def build(
-    plan: Plan, tail: Graph | None = None, metadata: Mapping[str, Any] | None = None
+    plan: Plan,
+    tail: Graph | None = None,
+    metadata: Mapping[str, Any] | None = None,
+    *,
+    block_bytes: int | None = None,
 ) -> Program:
     """Lower every node of a plan.
 
@@ -44,6 +48,9 @@ def build(
         What is run after it on the host; see :func:`pelemay.program.tail.split`.
     metadata : mapping, optional
         What else the program should say; JSON must be able to hold it.
+    block_bytes : int, optional
+        Above which a layer's packed weights are cut into several blocks, each with an instruction
+        of its own; see :mod:`pelemay.program.slices`.
 
     Returns
     -------
@@ -55,15 +62,15 @@ def build(
     GraphError
         If the plan does not place a value.
     """
-    return _Builder(plan).program(tail, metadata or {})
+    return _Builder(plan, block_bytes).program(tail, metadata or {})
 
 
 class _Builder:
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, block_bytes: int | None) -> None:
         self.plan = plan
         self.weights = Weights()
         self.tables = Tables(self.weights)
-        self.lowering = Lowering(plan, self.weights)
+        self.lowering = Lowering(plan, self.weights, block_bytes)
         self.constants = Constants(self.lowering, self.tables)
         self.host: list[dict[str, Any]] = []
 

@@ -52,10 +52,13 @@ class Lowering:
         Its graph, in the planned order, and where each value lies.
     weights : Weights
         Takes the blocks of weights.
+    block_bytes : int, optional
+        Above which a layer's packed weights are cut into several blocks, each with an instruction.
     """
 
-    def __init__(self, plan: Plan, weights: Weights) -> None:
+    def __init__(self, plan: Plan, weights: Weights, block_bytes: int | None = None) -> None:
         self.graph: Graph = plan.graph
+        self.block_bytes = block_bytes
         self._placements: Mapping[str, Placement] = plan.placements
         self._weights = weights
         self._indices = {

@@ -12,7 +12,7 @@ one after the other, are the constant's.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -63,28 +63,51 @@ def part(constant: Constant, start: int, stop: int) -> npt.NDArray[Any]:
     return found
 
 
-def row_windows(constant: Constant, multiple: int) -> Iterator[npt.NDArray[Any]]:
+Reader = Callable[[int, int], npt.NDArray[Any]]
+
+
+def reader(constant: Constant) -> Reader:
+    """:func:`part` of a constant, many times; one that can only be computed whole is so once."""
+    if _is_read_by_parts(constant):
+        return lambda start, stop: part(constant, start, stop)
+    flat = constant.array().reshape(-1)
+    return lambda start, stop: flat[start:stop]
+
+
+def _is_read_by_parts(constant: Constant) -> bool:
+    if not isinstance(constant, Derived):
+        return True
+    return constant.operation in ("Cast", "Scale rows") and _is_read_by_parts(constant.sources[0])
+
+
+def row_windows(
+    constant: Constant, multiple: int, first: int = 0, last: int | None = None, row: int = 0
+) -> Iterator[npt.NDArray[Any]]:
     """Groups of rows, one after the other, of which all but the last are ``multiple`` rows or more.
+
+    Those from ``first`` on, up to ``last``. A row is what the first dimension counts, or ``row``
+    elements.
 
     >>> import numpy as np
     >>> from pelemay.graph import ArrayConstant
     >>> [w.shape for w in row_windows(ArrayConstant.of(np.zeros((40, 1 << 16))), 16)]
     [(16, 65536), (16, 65536), (8, 65536)]
     """
-    inner = math.prod(constant.shape[1:])
+    shape = (row,) if row else constant.shape[1:]
+    inner = math.prod(shape)
     step = max(1, 4 * WINDOW_BYTES // max(1, inner * multiple * constant.dtype.numpy.itemsize))
-    for first in range(0, constant.shape[0], step * multiple):
-        last = min(first + step * multiple, constant.shape[0])
-        yield part(constant, first * inner, last * inner).reshape(-1, *constant.shape[1:])
+    end, read = constant.shape[0] if last is None else last, reader(constant)
+    for begin in range(first, end, step * multiple):
+        stop = min(begin + step * multiple, end)
+        yield read(begin * inner, stop * inner).reshape(-1, *shape)
 
 
-def column_windows(
-    constant: Constant, rows: int, columns: int, multiple: int
-) -> Iterator[npt.NDArray[Any]]:
-    """A matrix of C order by groups of its columns, in few bytes even where it is large.
+class Columns:
+    """Groups of columns of a matrix of C order, in few bytes even where it is large.
 
-    Each group of columns reads the whole constant by windows: columns of a large matrix lie on
-    all of its pages, which would all be mapped at once.
+    Columns of a large matrix lie on all of its pages, which would all be mapped at once. So a few
+    MiB of columns are gathered by windows and kept, and groups that follow each other, as they do
+    while a program is written, are taken from these.
 
     Parameters
     ----------
@@ -92,22 +115,47 @@ def column_windows(
         Of ``rows * columns`` elements.
     rows, columns : int
         Sizes of the matrix.
-    multiple : int
-        What the columns of each group but the last are a multiple of.
 
     >>> import numpy as np
     >>> from pelemay.graph import ArrayConstant
-    >>> matrix = ArrayConstant.of(np.arange(12.0))
-    >>> [window.tolist() for window in column_windows(matrix, 2, 6, 16)]
-    [[[0.0, 1.0, 2.0, 3.0, 4.0, 5.0], [6.0, 7.0, 8.0, 9.0, 10.0, 11.0]]]
+    >>> matrix = Columns(ArrayConstant.of(np.arange(12.0)), 2, 6)
+    >>> matrix.take(2, 4).tolist()
+    [[2.0, 3.0], [8.0, 9.0]]
     """
-    size = constant.dtype.numpy.itemsize
-    width = max(1, COLUMNS_BYTES // max(1, rows * size * multiple)) * multiple
-    step = max(1, 4 * WINDOW_BYTES // max(1, columns * size))
-    for first in range(0, columns, width):
-        window = np.empty((rows, min(width, columns - first)), constant.dtype.numpy)
+
+    def __init__(self, constant: Constant, rows: int, columns: int) -> None:
+        self._constant = constant
+        self._sizes = rows, columns
+        self._kept: npt.NDArray[Any] | None = None
+        self._first = 0
+
+    def groups(self, first: int, last: int, multiple: int) -> Iterator[npt.NDArray[Any]]:
+        """Columns ``first`` to ``last``, a multiple of columns at a time."""
+        rows, _ = self._sizes
+        size = self._constant.dtype.numpy.itemsize
+        step = max(1, COLUMNS_BYTES // max(1, rows * size * multiple)) * multiple
+        for begin in range(first, last, step):
+            yield self.take(begin, min(begin + step, last))
+        if last == self._sizes[1]:
+            self._kept = None
+
+    def take(self, first: int, last: int) -> npt.NDArray[Any]:
+        """Columns ``first`` to ``last``, all rows of them."""
+        kept = self._kept
+        if kept is None or first < self._first or last > self._first + kept.shape[1]:
+            kept = self._gather(first, last)
+        return kept[:, first - self._first : last - self._first]
+
+    def _gather(self, first: int, last: int) -> npt.NDArray[Any]:
+        rows, columns = self._sizes
+        size = self._constant.dtype.numpy.itemsize
+        width = min(max(last - first, COLUMNS_BYTES // max(1, rows * size)), columns - first)
+        step = max(1, 4 * WINDOW_BYTES // max(1, columns * size))
+        self._kept, read = None, reader(self._constant)
+        found = np.empty((rows, width), self._constant.dtype.numpy)
         for row in range(0, rows, step):
-            last = min(row + step, rows)
-            taken = part(constant, row * columns, last * columns).reshape(-1, columns)
-            window[row:last] = taken[:, first : first + width]
-        yield window
+            end = min(row + step, rows)
+            taken = read(row * columns, end * columns).reshape(-1, columns)
+            found[row:end] = taken[:, first : first + width]
+        self._kept, self._first = found, first
+        return found

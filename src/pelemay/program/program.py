@@ -70,7 +70,7 @@ class Tensor:
     space : Space
         What ``offset`` counts from.
     index : int
-        Which input or output, where the space is one of those.
+        Which input or output, or which block of the weights, where the space is one of those.
     offset : int
         In bytes.
     ring : int

@@ -22,6 +22,9 @@ COLUMNS = 256
 COLUMNS_OF_ONE_ROW = 64
 """The same where weights are read only once: small, so that all workers are done together."""
 
+WIDENED_BYTES = 4 * DEPTH * COLUMNS
+"""Weights of a part, where they are widened into scratch first."""
+
 SIZE = 4
 """Outputs of a tile of Winograd's filtering, in one dimension."""
 
@@ -50,12 +53,15 @@ class Product:
         Sizes: of the output, and of the sum.
     whole_sums : bool
         Whether sums may not be left half done in the output.
+    widened : bool
+        Whether the weights of a part are widened into scratch before they are used.
     """
 
     rows: int
     columns: int
     steps: int
     whole_sums: bool = False
+    widened: bool = False
 
     @property
     def cost(self) -> int:
@@ -88,9 +94,12 @@ def split_by(product: Product, depth: int, columns: int) -> Split:
     >>> split_by(Product(rows=10, columns=64, steps=600), 512, 256)
     Split(depth=300, columns=256, rows=10)
     """
-    whole = product.whole_sums or product.rows == 1
+    whole = product.whole_sums or (product.rows == 1 and not product.widened)
     blocks = 1 if whole else max(1, math.ceil(product.steps / depth))
-    return Split(max(1, math.ceil(product.steps / blocks)), columns, max(1, product.rows))
+    steps = max(1, math.ceil(product.steps / blocks))
+    if product.widened:
+        columns = min(columns, max(32, WIDENED_BYTES // (4 * steps) // 32 * 32))
+    return Split(steps, columns, max(1, product.rows))
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,7 @@ class _Offer:
     nbytes: int
     pieces: Pieces
     offset: int | None = None
+    number: int = 0
 
 
 class Weights:
@@ -57,8 +58,14 @@ class Weights:
             step = PAGE if offer.nbytes >= LARGE_BLOCK else ALIGNMENT
             offer.offset = -(-self._end // step) * step
             self._end = offer.offset + offer.nbytes
+            offer.number = len(self._used)
             self._used.append(key)
         return offer.offset
+
+    def number(self, key: str) -> int:
+        """Which block it is; it gets its place at first use."""
+        self.offset(key)
+        return self._offers[key].number
 
     def blocks(self) -> tuple[Block, ...]:
         """Those in use, in the order of their places."""
@@ -103,7 +110,7 @@ class Tables:
         tensor = operand.tensor
         if operand.block:
             offset = self._weights.offset(operand.block) + tensor.offset
-            tensor = replace(tensor, offset=offset)
+            tensor = replace(tensor, offset=offset, index=self._weights.number(operand.block))
         return self._numbers.setdefault(tensor, len(self._numbers))
 
     def _number(self, operand: Operand | None) -> int | None:

@@ -1,8 +1,8 @@
 """Convolutions: data with channels last, weights in panels.
 
-In: nodes ``pelemay::Conv`` and ``pelemay::ConvTranspose``. Out: one instruction for a convolution;
-one for each phase of a transposed one, which is an ordinary convolution whose outputs lie a stride
-apart.
+In: nodes ``pelemay::Conv`` and ``pelemay::ConvTranspose``. Out: one instruction for a convolution,
+or one for each slice of output channels where a limit for a block of weights is set; the same for
+each phase of a transposed one, which is an ordinary convolution whose outputs lie a stride apart.
 
 >>> phase_taps(kernel=3, stride=2, dilation=1, pad=1, phase=0)
 Taps(first=1, step=1, count=1, dilation=1, shift=0)
@@ -23,6 +23,8 @@ from pelemay.graph import DType
 from pelemay.program.pack import row_windows
 from pelemay.program.panels import PANEL, mirrored, panels_of, window_panels
 from pelemay.program.schedule import SMALL, Filtering, Product, filtering_of, split_of
+from pelemay.program.slices import Slice, slices_of
+from pelemay.program.views import part_along
 
 if TYPE_CHECKING:
     from pelemay.graph import Node
@@ -36,6 +38,7 @@ PACKED, RAW, MIRRORED = range(3)
 """How weights lie, in the order of ``pm_weights``."""
 
 Ints = Sequence[int]
+Form = Callable[[Any], Any]
 
 
 @dataclass(frozen=True)
@@ -84,6 +87,11 @@ class Task:
         """Whether there are so few channels in a group that a panel holds several groups."""
         channels, outputs = self.x.shape[-1], self.y.shape[-1]
         return channels == outputs and self.group > 1 and channels // self.group in SPREADS
+
+    @property
+    def steps(self) -> int:
+        """Of the sum that an output is."""
+        return self.window.taps * (self.x.shape[-1] // self.group)
 
     def params(self, weights: int) -> tuple[int | float, ...]:
         """The parameters that all kernels of convolutions share."""
@@ -143,24 +151,37 @@ def _task(l: Lowering, node: Node, window: Window) -> Task:
     return Task(x, y, optional(l, node, 2), optional(l, node, 3), window, group, epilogue)
 
 
-def emit(l: Lowering, task: Task, weights: Operand, kind: int) -> None:
-    """Emit the instruction that suits the sizes."""
-    inputs = [task.x, weights, task.bias, task.residual]
-    outputs, group = task.y.shape[-1], task.group
-    steps = task.window.taps * (task.x.shape[-1] // group)
-    cost = task.y.size * steps
+@dataclass(frozen=True)
+class Method:
+    """Which instruction computes a layer, and its own parameters."""
+
+    opcode: str
+    params: tuple[int, ...] = ()
+
+
+def method_of(task: Task, kind: int) -> Method:
+    """The one that suits the sizes; for all slices of a layer the same."""
     if task.is_depthwise:
-        l.emit("depthwise", inputs, [task.y], task.params(kind), cost=cost, serial=cost < SMALL)
-        return
+        return Method("depthwise")
     filtering = _filtering(task) if kind == PACKED else None
     if filtering is not None:
-        l.emit("winograd", inputs, [task.y], (*task.params(kind), *filtering.params), cost=cost)
-        return
+        return Method("winograd", filtering.params)
+    outputs = task.y.shape[-1]
     rows = task.y.size // max(1, outputs)
     whole = task.residual is not None and bool(task.epilogue[3])
-    product = Product(rows, outputs // group, steps, whole)
-    params = (*task.params(kind), *split_of(product).params)
-    l.emit("conv", inputs, [task.y], params, cost=cost, serial=cost < SMALL)
+    return Method("conv", split_of(Product(rows, outputs // task.group, task.steps, whole)).params)
+
+
+def emit(
+    l: Lowering, task: Task, weights: Operand, kind: int, method: Method | None = None
+) -> None:
+    """Emit an instruction; the method is found by the task's own sizes if it is not given."""
+    chosen = method or method_of(task, kind)
+    inputs = [task.x, weights, task.bias, task.residual]
+    cost = task.y.size * task.steps
+    serial = cost < SMALL and chosen.opcode != "winograd"
+    params = (*task.params(kind), *chosen.params)
+    l.emit(chosen.opcode, inputs, [task.y], params, cost=cost, serial=serial)
 
 
 def _filtering(task: Task) -> Filtering | None:
@@ -180,37 +201,85 @@ def conv(l: Lowering, node: Node) -> None:
     shape = l.shape(weights)
     task = _task(l, node, window_of(node, shape[2:]))
     if l.constant(weights) is not None:
-        emit(l, task, _packed(l, weights, "panels", task), PACKED)
+        _emit_packed(l, weights, "panels", task)
         return
     emit(l, task, _raw(l, weights, task.group), RAW)
 
 
-def _packed_sizes(task: Task) -> tuple[int, int, int]:
+def _packed_sizes(task: Task, *, depthwise: bool) -> tuple[int, int, int]:
     outputs, group = task.y.shape[-1], task.group
-    steps = task.window.taps * (task.x.shape[-1] // group)
+    panels = panels_of(outputs) if depthwise else group * panels_of(outputs // group)
+    return (panels, task.steps, PANEL)
+
+
+def _emit_packed(l: Lowering, name: str, key: str, task: Task, form: Form | None = None) -> None:
+    """One instruction, or one for each slice of output channels, over weights that are constant."""
+    method = method_of(task, PACKED)
+    for chosen in _slices(task, l.block_bytes):
+        part = _slice(l, task, chosen)
+        own_key = f"{key}-depthwise" if task.is_depthwise else f"{key}-{task.group}"
+        own_key += chosen.key(task.y.shape[-1])
+        weights = _packed(l, name, own_key, task, part, chosen, form)
+        emit(l, part, weights, PACKED, method)
+
+
+def _slices(task: Task, limit: int | None) -> list[Slice]:
+    """Whole groups; of a group that is larger than the limit, some of its outputs."""
+    outputs = task.y.shape[-1]
+    own = outputs // task.group
+    panel_bytes = task.steps * PANEL * 4
     if task.is_depthwise:
-        return (panels_of(outputs), steps, PANEL)
-    return (group * panels_of(outputs // group), steps, PANEL)
+        step = max(PANEL, own)
+        bytes_of_step = step // PANEL * panel_bytes
+        return slices_of(outputs, step_bytes=bytes_of_step, limit=limit, step=step)
+    group_bytes = panels_of(own) * panel_bytes
+    if task.group == 1 or limit is None or group_bytes <= limit:
+        step, bytes_of_step = (PANEL, panel_bytes) if task.group == 1 else (own, group_bytes)
+        return slices_of(outputs, step_bytes=bytes_of_step, limit=limit, step=step)
+    of_one = slices_of(own, step_bytes=panel_bytes, limit=limit)
+    return [Slice(at + s.first, at + s.last) for at in range(0, outputs, own) for s in of_one]
+
+
+def _slice(l: Lowering, task: Task, chosen: Slice) -> Task:
+    """The part of a layer that makes these outputs."""
+    outputs = task.y.shape[-1]
+    if chosen.size == outputs:
+        return task
+    own, channels = outputs // task.group, task.x.shape[-1] // task.group
+    group = max(1, chosen.size // own)
+    first = chosen.first // own * channels
+
+    def cut(operand: Operand | None) -> Operand | None:
+        if operand is None:
+            return None
+        return part_along(l, operand, operand.rank - 1, chosen.first, chosen.size)
+
+    y = cut(task.y)
+    assert y is not None
+    x = task.x
+    if task.group > 1:
+        x = part_along(l, x, x.rank - 1, first, group * channels)
+    return replace(task, x=x, y=y, bias=cut(task.bias), residual=cut(task.residual), group=group)
 
 
 def _packed(
-    l: Lowering, name: str, key: str, task: Task, form: Callable[[Any], Any] | None = None
+    l: Lowering, name: str, key: str, task: Task, part: Task, chosen: Slice, form: Form | None
 ) -> Operand:
-    """A constant in panels, after ``form`` made it an ordinary convolution's."""
-    constant, group = l.constant(name), task.group
+    """Some rows of a constant in panels, after ``form`` made it an ordinary convolution's."""
+    constant = l.constant(name)
     assert constant is not None
-    together = 1 if task.is_depthwise else group
+    together = 1 if task.is_depthwise else part.group
 
     def pieces() -> Iterator[Any]:
         if form is not None or together > 1:
             w = constant.array() if form is None else form(constant.array())
-            yield from window_panels(w, together)
+            yield from window_panels(w[chosen.first : chosen.last], together)
             return
-        for rows in row_windows(constant, PANEL):
+        for rows in row_windows(constant, PANEL, chosen.first, chosen.last):
             yield from window_panels(rows, 1)
 
-    key = f"{key}-depthwise" if task.is_depthwise else f"{key}-{group}"
-    return l.packed(name, key, _packed_sizes(task), DType.FLOAT32, pieces)
+    sizes = _packed_sizes(part, depthwise=task.is_depthwise)
+    return l.packed(name, key, sizes, DType.FLOAT32, pieces)
 
 
 def _raw(l: Lowering, name: str, group: int) -> Operand:
@@ -287,16 +356,17 @@ def _emit_phase(l: Lowering, weights: str, task: Task, phase: Ints) -> None:
         window=Window(counts, (1, 1, 1), dilations, (0, 0, 0) if empty else begins),
     )
     if empty:
-        emit(l, part, l.literal(np.zeros(_packed_sizes(part), np.float32)), PACKED)
+        sizes = _packed_sizes(part, depthwise=part.is_depthwise)
+        emit(l, part, l.literal(np.zeros(sizes, np.float32)), PACKED)
     elif l.constant(weights) is None:
         emit(l, part, _raw_phase(l, weights, taps, task.group), MIRRORED)
     else:
         steps = (*window.strides, *window.dilations, *window.begins, *phase)
         key = "phase-" + ",".join(map(str, steps))
-        emit(l, part, _packed(l, weights, key, part, _phase_of(taps, task.group)), PACKED)
+        _emit_packed(l, weights, key, part, _phase_of(taps, task.group))
 
 
-def _phase_of(taps: Sequence[Taps], group: int) -> Callable[[Any], Any]:
+def _phase_of(taps: Sequence[Taps], group: int) -> Form:
     """Takes the weights of one phase, and makes them an ordinary convolution's."""
 
     def form(w: Any) -> Any:

@@ -1,20 +1,24 @@
 """Products of matrices.
 
-In: nodes ``pelemay::MatMul``, and ``MatMul`` and ``Gemm`` of the standard. Out: one instruction;
-a matrix that is constant is packed when the program is made.
+In: nodes ``pelemay::MatMul``, and ``MatMul`` and ``Gemm`` of the standard. Out: one instruction, or
+one for each slice of columns where a limit for a block of weights is set; a matrix that is constant
+is packed when the program is made.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from pelemay.graph import DType
 from pelemay.program.lower.convolution import epilogue_of, optional
-from pelemay.program.pack import column_windows
+from pelemay.program.pack import Columns, row_windows
 from pelemay.program.panels import PANEL, matrix_panels, panels_of
 from pelemay.program.schedule import SMALL, Product, split_of
+from pelemay.program.slices import Slice, slices_of
+from pelemay.program.views import part_along
 
 if TYPE_CHECKING:
     from pelemay.graph import Node
@@ -127,14 +131,14 @@ def emit_product(l: Lowering, task: Task) -> None:
     cost = task.y.size * steps
     stacked = math.prod(task.y.shape[:-2])
     whole = task.residual is not None and bool(task.epilogue[3])
-    b, trans_b, packed, alpha = task.b, task.trans_b, False, task.alpha
     plain = task.y.dtype != DType.FLOAT32 or not _is_dense(task)
     if not plain and _is_shared_constant(l, task):
-        b, trans_b, packed, alpha = _packed(l, task, steps, columns), False, True, 1.0
-        rows *= stacked
+        split = split_of(Product(rows * stacked, columns, steps, whole))
+        _emit_packed(l, task, steps, (*task.epilogue, *split.params))
+        return
     split = split_of(Product(rows, columns, steps, whole))
-    params = (int(task.trans_a), int(trans_b), int(packed), alpha, *task.epilogue, *split.params)
-    inputs = [task.a, b, task.bias, task.residual]
+    params = (int(task.trans_a), int(task.trans_b), 0, task.alpha, *task.epilogue, *split.params)
+    inputs = [task.a, task.b, task.bias, task.residual]
     opcode = "matmul_plain" if plain else "matmul"
     l.emit(opcode, inputs, [task.y], params, cost=cost, serial=cost < SMALL)
 
@@ -150,21 +154,64 @@ def _is_shared_constant(l: Lowering, task: Task) -> bool:
     return constant is not None and math.prod(task.b.shape[:-2]) == 1
 
 
-def _packed(l: Lowering, task: Task, steps: int, columns: int) -> Operand:
-    constant, transposed = l.constant(task.name), task.trans_b
-    assert constant is not None
-    shape = (columns, steps) if transposed else (steps, columns)
-    key = f"matrix-{int(transposed)}-{task.alpha!r}"
+def _emit_packed(l: Lowering, task: Task, steps: int, params: tuple[int | float, ...]) -> None:
+    """One instruction, or one for each slice of columns, over a matrix that is constant."""
+    columns = task.y.shape[-1]
+    matrix = _Matrix(l, task, steps, columns)
+    for chosen in slices_of(columns, step_bytes=steps * PANEL * 4, limit=l.block_bytes):
+        part = _slice(l, task, chosen)
+        cost = part.y.size * steps
+        inputs = [part.a, matrix.packed(chosen), part.bias, part.residual]
+        flags = (int(task.trans_a), 0, 1, 1.0)
+        l.emit("matmul", inputs, [part.y], (*flags, *params), cost=cost, serial=cost < SMALL)
 
-    def pieces() -> Any:
-        if not transposed and constant.nbytes > WHOLE_BYTES:
-            for window in column_windows(constant, steps, columns, PANEL):
-                yield from matrix_panels(window, alpha=task.alpha)
+
+def _slice(l: Lowering, task: Task, chosen: Slice) -> Task:
+    """The part of a product that makes these columns."""
+    if chosen.size == task.y.shape[-1]:
+        return task
+
+    def cut(operand: Operand | None) -> Operand | None:
+        if operand is None:
+            return None
+        return part_along(l, operand, operand.rank - 1, chosen.first, chosen.size)
+
+    y = cut(task.y)
+    assert y is not None
+    return replace(task, y=y, bias=cut(task.bias), residual=cut(task.residual))
+
+
+class _Matrix:
+    """A constant matrix, to be packed by slices of its columns."""
+
+    def __init__(self, l: Lowering, task: Task, steps: int, columns: int) -> None:
+        constant = l.constant(task.name)
+        assert constant is not None
+        self.lowering, self.task, self.constant = l, task, constant
+        self.steps, self.columns = steps, columns
+        self.gathered = Columns(constant, steps, columns)
+
+    def packed(self, chosen: Slice) -> Operand:
+        """The block of one slice."""
+        task = self.task
+        key = f"matrix-{int(task.trans_b)}-{task.alpha!r}{chosen.key(self.columns)}"
+        shape = (panels_of(chosen.size), self.steps, PANEL)
+        pieces = self._rows if task.trans_b else self._columns
+        return self.lowering.packed(
+            task.name, key, shape, DType.FLOAT32, lambda: pieces(chosen.first, chosen.last)
+        )
+
+    def _rows(self, first: int, last: int) -> Iterator[Any]:
+        for rows in row_windows(self.constant, PANEL, first, last, row=self.steps):
+            yield from matrix_panels(rows, transposed=True, alpha=self.task.alpha)
+
+    def _columns(self, first: int, last: int) -> Iterator[Any]:
+        if self.constant.nbytes > WHOLE_BYTES:
+            for window in self.gathered.groups(first, last, PANEL):
+                yield from matrix_panels(window, alpha=self.task.alpha)
             return
-        b = constant.array().reshape(shape)
-        yield from matrix_panels(b, transposed=transposed, alpha=task.alpha)
-
-    return l.packed(task.name, key, (panels_of(columns), steps, PANEL), DType.FLOAT32, pieces)
+        b = self.constant.array().reshape(self.steps, self.columns)
+        yield from matrix_panels(b[:, first:last], alpha=self.task.alpha)
 
 
 LOWERINGS = {
