@@ -1,0 +1,34 @@
+/* A program's file that is read, not mapped: its head in memory, its weights whenever they are asked for.
+
+   Nothing of the file is mapped, so that no other program's change of it can end the process, and
+   what is read does not stay in the page cache, which a limit of a cgroup counts. */
+#ifndef PM_SOURCE_H
+#define PM_SOURCE_H
+
+#include "../vm/pelemay.h"
+
+typedef struct {
+  int fd;
+  bool direct;         /* whether reads go past the page cache */
+  uint8_t *head;       /* all that comes before the weights */
+  size_t head_bytes;
+  uint64_t file_bytes;
+  uint64_t identity[4]; /* device, inode and times, as they were when the file was opened */
+} pm_source;
+
+/* Read the head. errno says what went wrong after PM_E_IO. */
+pm_status pm_source_open(pm_source *source, const char *path);
+void pm_source_close(pm_source *source);
+
+/* Check the head, as pm_program_open() checks a whole file; the program has no weights then. */
+pm_status pm_source_program(const pm_source *source, pm_program *program, pm_place *place);
+
+/* Read [offset, offset + nbytes) of the file to `to`, which lies as far from a multiple of PM_PAGE as
+   `offset`; whole pages around it may be written. */
+#define PM_PAGE 4096u
+pm_status pm_source_read(const pm_source *source, uint64_t offset, size_t nbytes, uint8_t *to);
+
+/* PM_E_CHANGED if the file is no longer what it was when it was opened. */
+pm_status pm_source_unchanged(const pm_source *source);
+
+#endif
