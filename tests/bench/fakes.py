@@ -51,6 +51,18 @@ class Sleepy(Plain):
         return super().parameters(path)
 
 
+class Lazy(Plain):
+    """Loads 40 MiB the first time that it is asked for parameters."""
+
+    def __init__(self) -> None:
+        self.loaded: Any = None
+
+    def parameters(self, path: Path) -> dict[str, Any]:
+        if self.loaded is None:
+            self.loaded = np.ones(40 << 20, np.uint8)
+        return super().parameters(path)
+
+
 class Allocating(Plain):
     """Holds 50 MiB of anonymous memory, after holding 30 MiB more for a moment."""
 

@@ -52,7 +52,7 @@ def test_without_a_budget_nothing_shrinks(costs: dict[Scenario, Cost]) -> None:
 def test_the_heap_of_loading_goes_first_when_processes_alone_take_too_long() -> None:
     costs = {Scenario(job, "net", name): Cost(1, 1) for job in DEFAULT_JOBS for name in "abc"}
     assert plan_budget(Options(), costs, 60).options.no_heap == ()
-    plan = plan_budget(Options(), costs, 34)
+    plan = plan_budget(Options(), costs, 37)
     assert (plan.options.no_heap, plan.left_out) == ((LOADING,), ())
     assert not plan.options.follows_heap(LOADING)
     assert plan.options.follows_heap("import+serialize")

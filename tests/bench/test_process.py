@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pelemay.bench import heap
 from pelemay.bench.process import run_worker
 from pelemay.bench.results import Memory
 from pelemay.bench.watch import Watcher
@@ -100,6 +101,14 @@ def test_time_is_limited_and_children_are_killed(
     pids = (tmp_path / "pids").read_text().split()
     assert len(pids) == 2
     assert not any(is_alive(pid) for pid in pids)
+
+
+@pytest.mark.skipif(not heap.available(), reason="memray is not installed")
+@pytest.mark.parametrize("time_s", [0, 0.2])
+def test_what_is_loaded_once_is_no_sample_s_heap(spec: Spec, tmp_path: Path, time_s: float) -> None:
+    asked = spec("Lazy", phase="heap", time_s=time_s, folder=str(tmp_path))
+    reply = run_worker(asked, timeout_s=30)
+    assert all(size < 20 * MIB for size in reply.answer["allocated"])
 
 
 def test_a_check_saves_outputs_and_digests(spec: Spec, tmp_path: Path) -> None:

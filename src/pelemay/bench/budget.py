@@ -41,9 +41,10 @@ class Cost:
 
     def least_seconds(self, job: str, options: Options) -> float:
         """Seconds of all processes of a scenario with phases of no length."""
-        once = self.start_s + self.once_s
+        is_once, once = JOBS[job].once_per_process, self.start_s + self.once_s
+        timing = (once if is_once else self.once_s) if options.time_s else 0
         heap = _MEMRAY_START_FACTOR * self.start_s + _MEMRAY_FACTOR * self.once_s
-        timing = (once if JOBS[job].once_per_process else self.once_s) if options.time_s else 0
+        heap += 0 if is_once else self.once_s  # The sample before those that are followed.
         return once + timing + (heap if options.follows_heap(job) else 0)
 
     def fit_seconds(self) -> float:

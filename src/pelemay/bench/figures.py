@@ -117,7 +117,7 @@ FIGURES = (
         "all bytes asked for during the job, freed or not, native code included (memray: malloc "
         "and relatives, anonymous mmap); a realloc counts whole; Python's objects up to 512 bytes "
         "count by the arenas taken for them; files that Python maps, or that are mapped at the "
-        "end, do not count",
+        "end, do not count; the median of the samples after the first, but for load+first run",
         lambda result, _: allocated_bytes(result),
         as_bytes,
     ),
