@@ -53,6 +53,23 @@ def test_a_loaded_module_is_seen() -> None:
     assert {"pelemay", "numpy"} <= loaded_by("import pelemay, numpy.linalg")
 
 
+ALL_MODULES = """
+import importlib, pkgutil, types
+import pelemay, {room}
+found = list(pkgutil.walk_packages({room}.__path__, "{room}."))
+for module in found:
+    if not module.name.endswith("__main__"):
+        importlib.import_module(module.name)
+names = [name for name in {room}.__all__ if isinstance(getattr({room}, name), types.ModuleType)]
+assert not names, names
+"""
+
+
+@pytest.mark.parametrize("room", ["pelemay", "pelemay.backends", "pelemay.bench", "pelemay.graph"])
+def test_no_public_name_is_hidden_by_a_module_of_that_name(room: str) -> None:
+    loaded_by(ALL_MODULES.format(room=room))
+
+
 def code_of(text: str) -> Iterator[str]:
     """The code of a document: spans in backticks, and the lines of fenced blocks."""
     fence = re.compile(r"^( *)(```+)[^\n`]*\n(.*?)^\1\2", re.MULTILINE | re.DOTALL)

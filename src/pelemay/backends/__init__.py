@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from pelemay.backends.registry import available, get, names
 
 if TYPE_CHECKING:
-    from pelemay.backends.decorate import Record, decorate, runs_by_operation
+    from pelemay.backends.decorator import Record, decorate, runs_by_operation
     from pelemay.backends.log import OperationEntry, logged
     from pelemay.backends.protocol import Backend, OperationByOperation, Runnable
 
@@ -39,13 +39,14 @@ _HOMES = {
     "Backend": "protocol",
     "OperationByOperation": "protocol",
     "OperationEntry": "log",
-    "Record": "decorate",
+    "Record": "decorator",
     "Runnable": "protocol",
-    "decorate": "decorate",
+    "decorate": "decorator",
     "logged": "log",
-    "runs_by_operation": "decorate",
+    "runs_by_operation": "decorator",
 }
-"""Loaded when first used: a run of a compiled program needs none of them."""
+"""Loaded when first used: a run of a compiled program needs none of them. No module may have the
+name of a function here: once it is imported, the name would stand for the module."""
 
 
 def __getattr__(name: str) -> Any:

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from pelemay.backends.decorate import Record, Where, decorate
+from pelemay.backends.decorator import Record, Where, decorate
 from pelemay.backends.protocol import Backend, OperationByOperation
 
 _log = logging.getLogger(__name__)
