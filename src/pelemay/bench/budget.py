@@ -73,7 +73,7 @@ def estimate_seconds(jobs: Sequence[str], models: int, backends: int, options: O
     Examples
     --------
     >>> estimate_seconds(["run"], 1, 2, Options(pre_check=False))
-    23.0
+    23.4
     """
     answers = len({JOBS[job].runs_model for job in jobs}) if options.pre_check else 0
     check = answers * (_GUESSED_START_S + _GUESSED_ONCE_S)
