@@ -73,5 +73,9 @@ class BenchmarkError(PelemayError):
     """A scenario failed: wrong answer, crash, killed by its limit."""
 
 
+class MemoryLimitError(PelemayError):
+    """A limit on memory is too small; the hint says the smallest that would do."""
+
+
 class PlanError(PelemayError):
     """A plan breaks a rule: two values overlap, or one is read after it was overwritten."""

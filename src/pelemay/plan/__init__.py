@@ -11,6 +11,6 @@ run, to the byte.
 """
 
 from pelemay.plan.planner import plan_graph
-from pelemay.plan.types import ALIGNMENT, Buffer, Copy, Placement, Plan
+from pelemay.plan.types import ALIGNMENT, Buffer, Copy, Placement, Plan, Step
 
-__all__ = ["ALIGNMENT", "Buffer", "Copy", "Placement", "Plan", "plan_graph"]
+__all__ = ["ALIGNMENT", "Buffer", "Copy", "Placement", "Plan", "Step", "plan_graph"]

@@ -18,6 +18,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -103,10 +104,17 @@ ABILITIES: dict[tuple[str, str], Ability] = {
 }
 
 
+CHAIN = ("pelemay", "Chain")
+"""Stands for nodes that run together, while whole values are placed; see ``plan.bands``."""
+
+
 def ability(graph: Graph, node: Node) -> Ability:
     """What a node of ``graph`` may do with the memory of its operands."""
     if node.version:
         return _UNLISTED
+    if (node.domain, node.op) == CHAIN:
+        places: Any = node.attributes["places"]
+        return Ability(places, Form.INNER)
     if not node.domain and node.op in _ROWS_IN_PLACE:
         rank = len(shape_of(graph, node.inputs[0]) or ())
         if node.attributes.get("axis", -1) not in (-1, rank - 1):

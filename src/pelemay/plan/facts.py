@@ -20,7 +20,7 @@ from typing import Literal
 
 from pelemay.errors import UnsupportedError
 from pelemay.graph import DType, Graph, Node, TensorType, reads
-from pelemay.plan.aliasing import Ability, Form, ability, parts, shape_of, views
+from pelemay.plan.aliasing import CHAIN, Ability, Form, ability, parts, shape_of, views
 from pelemay.plan.layout import Ints, View, Window
 
 Owner = Literal["input", "output", "constant"]
@@ -138,4 +138,5 @@ def _examine(graph: Graph, node: Node) -> NodeFacts:
     places = [name for name in given if shape_of(graph, name) == shape_of(graph, node.outputs[0])]
     elsewhere = {n for i, n in enumerate(node.inputs) if n and i not in can.in_place}
     free = tuple(dict.fromkeys(n for n in places if n not in elsewhere))
-    return NodeFacts(node.inputs, names, makes, seen, pieces, can, free if len(makes) == 1 else ())
+    alone = len(makes) == 1 or (node.domain, node.op) == CHAIN
+    return NodeFacts(node.inputs, names, makes, seen, pieces, can, free if alone else ())

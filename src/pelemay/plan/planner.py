@@ -25,7 +25,7 @@ from pelemay.plan.types import ALIGNMENT, Buffer, Copy, Placement, Plan, Space, 
 
 
 def plan_graph(graph: Graph) -> Plan:
-    """Choose an order, what shares memory, and where everything lies.
+    """Choose an order, what shares memory, and where everything lies; all values are whole.
 
     Parameters
     ----------
@@ -36,6 +36,10 @@ def plan_graph(graph: Graph) -> Plan:
     ------
     UnsupportedError
         If a value's size is not known before the run.
+
+    See Also
+    --------
+    pelemay.plan.bands.plan_within : The same within a limit.
     """
     facts = Facts.of(graph)
     return finish(facts, choose(facts))

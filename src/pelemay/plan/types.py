@@ -37,12 +37,39 @@ class Placement:
         constant.
     strides : tuple of int
         Elements from one index to the next, for each dimension.
+    ring : int
+        Rows, along axis 1, that are held at a time: row y lies at slot y modulo ``ring``. 0 means
+        that all are held.
     """
 
     space: Space
     buffer: str
     offset: int
     strides: tuple[int, ...]
+    ring: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What is done at one time: a node, or some of its rows.
+
+    Attributes
+    ----------
+    node : int
+        Number of the node in the planned order.
+    begin, end : int
+        The rows of its output that it makes, [begin, end); both 0 for the whole node. A reduction
+        over rows takes those of its operand.
+    """
+
+    node: int
+    begin: int = 0
+    end: int = 0
+
+    @property
+    def is_band(self) -> bool:
+        """Whether it makes some rows only."""
+        return self.end > 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +83,7 @@ class Buffer:
     nbytes : int
         Its size.
     first, last : int
-        Steps of the order, both included.
+        Steps of the plan, both included.
     offset : int
         Bytes from the start of the arena; a multiple of the alignment.
     """
@@ -114,6 +141,8 @@ class Plan:
         bound where the order is known to be the best.
     copies : tuple of Copy
         What is moved in memory though it could have been a view.
+    steps : tuple of Step
+        What is done, in order; every node once, as a whole, if not given.
     """
 
     graph: Graph
@@ -123,6 +152,13 @@ class Plan:
     lower_bound_bytes: int
     order_bound_bytes: int
     copies: tuple[Copy, ...] = ()
+    steps: tuple[Step, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Without steps: every node as a whole."""
+        if not self.steps:
+            whole = tuple(map(Step, range(len(self.graph.nodes))))
+            object.__setattr__(self, "steps", whole)
 
 
 def aligned(nbytes: int) -> int:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from pelemay.errors import UnsupportedError
 from pelemay.graph import Graph, Node, TensorType, reads
+from pelemay.program.bands import banded
 from pelemay.program.host import Constants, host_operand, one_node, text_of
 from pelemay.program.lower import LOWERINGS
 from pelemay.program.lowering import Lowering
@@ -28,7 +29,7 @@ from pelemay.program.tables import Tables, Weights
 from pelemay.program.tail import why_late
 
 if TYPE_CHECKING:
-    from pelemay.plan import Plan
+    from pelemay.plan import Plan, Step
 
 
 def build(
@@ -78,8 +79,8 @@ class _Builder:
         graph = self.plan.graph
         inputs = tuple(self.end(name, i, Space.INPUT) for i, name in enumerate(graph.inputs))
         outputs = tuple(self.end(name, i, Space.OUTPUT) for i, name in enumerate(graph.outputs))
-        for number, node in enumerate(graph.nodes):
-            self.node(number, node)
+        for step in self.plan.steps:
+            self.step(step)
         last = self.tail(tail) if tail is not None else None
         return Program(
             self.plan.arena_bytes,
@@ -119,6 +120,15 @@ class _Builder:
         """The whole tail as text, and why each of its nodes is there."""
         reasons = [{"node": node.label, "reason": why_late(graph, node)} for node in graph.nodes]
         return {**text_of(graph, self.constants), "nodes": reasons}
+
+    def step(self, step: Step) -> None:
+        """A whole node, or some rows of one."""
+        node = self.plan.graph.nodes[step.node]
+        if not step.is_band:
+            self.node(step.node, node)
+            return
+        for call in banded(self.lowering, self.plan, step):
+            self.tables.add(call, step.node, node.label)
 
     def node(self, number: int, node: Node) -> None:
         """Its instructions; none where it makes no element at all."""

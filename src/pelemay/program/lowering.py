@@ -15,7 +15,8 @@ import hashlib
 import math
 import struct
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -39,6 +40,25 @@ if TYPE_CHECKING:
     from pelemay.plan import Placement, Plan
 
 Pack = Callable[[], Iterator[npt.NDArray[Any]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """Rows [begin, end) along an axis of a value that has ``size`` of them."""
+
+    axis: int
+    begin: int
+    end: int
+    size: int
+
+    def of(self, shape: Sequence[Any]) -> tuple[Any, ...]:
+        """The shape of those rows."""
+        return (*shape[: self.axis], self.end - self.begin, *shape[self.axis + 1 :])
+
+    def undone(self, shape: Sequence[int]) -> tuple[int, ...]:
+        """The shape of the value that these rows are cut from."""
+        return (*shape[: self.axis], self.size, *shape[self.axis + 1 :])
+
 
 SPACES = {"arena": Space.ARENA, "input": Space.INPUT, "output": Space.OUTPUT}
 
@@ -67,6 +87,28 @@ class Lowering:
         }
         self._raw_keys: dict[int, str] = {}
         self._emitted: list[Call] = []
+        self._cuts: Mapping[str, Cut] = {}
+        self.rows: tuple[int, int] | None = None
+        """Rows of the output that a kernel is asked for, [begin, end); None for all."""
+
+    @contextmanager
+    def band(
+        self, rows: tuple[int, int] | None = None, cuts: Mapping[str, Cut] | None = None
+    ) -> Iterator[None]:
+        """While it lasts, some rows only are made.
+
+        Parameters
+        ----------
+        rows : (int, int), optional
+            For kernels that take a range of rows.
+        cuts : mapping, optional
+            Values that are shown as if the rows of their cut were all there is.
+        """
+        self.rows, self._cuts = rows, cuts or {}
+        try:
+            yield
+        finally:
+            self.rows, self._cuts = None, {}
 
     def type(self, name: str) -> TensorType:
         """The type of a value, its shape static.
@@ -79,6 +121,8 @@ class Lowering:
         found = self.graph.type_of(name)
         if not isinstance(found, TensorType) or found.nbytes is None:
             raise self.unsupported(f"the type of '{name}' is {found or 'not known'}")
+        if name in self._cuts and found.shape is not None:
+            return replace(found, shape=self._cuts[name].of(found.shape))
         return found
 
     def shape(self, name: str) -> tuple[int, ...]:
@@ -268,21 +312,34 @@ class Lowering:
         shape: tuple[int, ...],
         strides: tuple[int, ...] | None = None,
     ) -> Operand:
-        placement = self._placements.get(name)
+        placement, cut = self._placements.get(name), self._cuts.get(name)
         if placement is None or placement.space == "constant":
-            return self._constant_view(name, dtype, shape, placement)
+            whole = shape if cut is None else cut.undone(shape)
+            found = self._constant_view(name, dtype, whole, placement)
+            return found if cut is None else self._shown(found, cut)
         space = SPACES[placement.space]
         indices = self._indices.get(space)
         tensor = Tensor(
             dtype,
-            shape,
+            shape if cut is None else cut.undone(shape),
             tuple(map(int, placement.strides if strides is None else strides)),
             space,
             index=indices[placement.buffer] if indices is not None else 0,
             offset=int(placement.offset),
+            ring=placement.ring,
             name=name,
         )
-        return Operand(self._checked(tensor))
+        operand = Operand(self._checked(tensor))
+        return operand if cut is None else self._shown(operand, cut)
+
+    def _shown(self, operand: Operand, cut: Cut) -> Operand:
+        """The rows of a cut; they lie one after the other also where few are held."""
+        tensor = operand.tensor
+        first = cut.begin % tensor.ring if tensor.ring else cut.begin
+        offset = first * tensor.strides[cut.axis] * tensor.dtype.numpy.itemsize
+        shape = cut.of(tensor.shape)
+        shown = replace(tensor, shape=shape, offset=tensor.offset + offset, ring=0)
+        return Operand(shown, operand.block)
 
     def _constant_view(
         self, name: str, dtype: DType, shape: tuple[int, ...], placement: Placement | None

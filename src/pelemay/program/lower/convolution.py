@@ -72,6 +72,8 @@ class Task:
         Groups of channels.
     epilogue : tuple
         Activation, its two parameters, whether the residual comes after it.
+    rows : (int, int)
+        Rows of the output that are made, [begin, end).
     """
 
     x: Operand
@@ -81,6 +83,14 @@ class Task:
     window: Window
     group: int
     epilogue: tuple[int | float, ...]
+    rows: tuple[int, int]
+
+    @property
+    def made(self) -> tuple[int, ...]:
+        """Sizes of what is made: of the output, with those rows only."""
+        if self.y.rank < 4:
+            return self.y.shape
+        return (*self.y.shape[:-3], self.rows[1] - self.rows[0], *self.y.shape[-2:])
 
     @property
     def is_depthwise(self) -> bool:
@@ -95,9 +105,9 @@ class Task:
 
     def params(self, weights: int) -> tuple[int | float, ...]:
         """The parameters that all kernels of convolutions share."""
-        w, rows = self.window, self.y.shape[-3] if self.y.rank > 3 else 1
+        w = self.window
         geometry = (*w.kernel, *w.strides, *w.dilations, *w.begins, self.group)
-        return (*geometry, *self.epilogue, 0, rows, weights)
+        return (*geometry, *self.epilogue, *self.rows, weights)
 
 
 def epilogue_of(l: Lowering, node: Node, alpha: str, beta: str) -> tuple[int | float, ...]:
@@ -148,7 +158,8 @@ def _task(l: Lowering, node: Node, window: Window) -> Task:
         raise l.unsupported("there are no channels")
     group = int(_number(node.attributes.get("group", 1)))
     epilogue = epilogue_of(l, node, "alpha", "beta")
-    return Task(x, y, optional(l, node, 2), optional(l, node, 3), window, group, epilogue)
+    rows = l.rows or (0, y.shape[-3] if y.rank > 3 else 1)
+    return Task(x, y, optional(l, node, 2), optional(l, node, 3), window, group, epilogue, rows)
 
 
 @dataclass(frozen=True)
@@ -167,7 +178,7 @@ def method_of(task: Task, kind: int) -> Method:
     if filtering is not None:
         return Method("winograd", filtering.params)
     outputs = task.y.shape[-1]
-    rows = task.y.size // max(1, outputs)
+    rows = math.prod(task.made) // max(1, outputs)
     whole = task.residual is not None and bool(task.epilogue[3])
     return Method("conv", split_of(Product(rows, outputs // task.group, task.steps, whole)).params)
 
@@ -178,7 +189,7 @@ def emit(
     """Emit an instruction; the method is found by the task's own sizes if it is not given."""
     chosen = method or method_of(task, kind)
     inputs = [task.x, weights, task.bias, task.residual]
-    cost = task.y.size * task.steps
+    cost = math.prod(task.made) * task.steps
     serial = cost < SMALL and chosen.opcode != "winograd"
     params = (*task.params(kind), *chosen.params)
     l.emit(chosen.opcode, inputs, [task.y], params, cost=cost, serial=serial)
@@ -191,7 +202,7 @@ def _filtering(task: Task) -> Filtering | None:
         return None
     if task.group != 1 or task.x.rank != 4 or w.begins[0]:
         return None
-    images, height, width, outputs = task.y.shape
+    images, height, width, outputs = task.made
     return filtering_of(images, height, width, task.x.shape[-1], outputs)
 
 
@@ -337,8 +348,9 @@ def conv_transpose(l: Lowering, node: Node) -> None:
         raise l.unsupported(f"strides {window.strides} have too many phases")
     sizes = _threes(task.y.shape[1:-1], task.y.rank - 2, 1)
     for phase in itertools.product(*map(range, window.strides)):
-        if all(p < size for p, size in zip(phase, sizes, strict=True)):
-            _emit_phase(l, weights, task, phase)
+        begin, end = (-((phase[1] - row) // window.strides[1]) for row in task.rows)
+        if begin < end and all(p < size for p, size in zip(phase, sizes, strict=True)):
+            _emit_phase(l, weights, replace(task, rows=(begin, end)), phase)
 
 
 def _emit_phase(l: Lowering, weights: str, task: Task, phase: Ints) -> None:
@@ -383,7 +395,9 @@ def _phase_view(l: Lowering, y: Operand, strides: Ints, phase: Ints) -> Operand:
     offset = sum(stride * start for _, stride, _, start in inner)
     shape = (y.shape[0], *(-(-(n - start) // step) for n, _, step, start in inner), y.shape[-1])
     spaced = (y.strides[0], *(stride * step for _, stride, step, _ in inner), y.strides[-1])
-    return l.view_of(y, offset=4 * offset, shape=shape, strides=spaced)
+    seen = l.view_of(y, offset=4 * offset, shape=shape, strides=spaced)
+    ring = seen.tensor.ring // strides[1]
+    return replace(seen, tensor=replace(seen.tensor, ring=ring)) if ring else seen
 
 
 def _raw_phase(l: Lowering, name: str, taps: Sequence[Taps], group: int) -> Operand:

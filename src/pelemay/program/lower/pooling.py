@@ -52,19 +52,18 @@ def _pool(l: Lowering, node: Node, kind: str, *, first: bool) -> None:
         *filled(window.begins, 0),
         *filled(window.ends, 0),
     )
-    rows = filled(window.outputs, 1)[1]
+    rows = l.rows or (0, filled(window.outputs, 1)[1])
     numbers = (
         KINDS.index(kind),
         float(_int(node, "p", 2)),
         _int(node, "count_include_pad", 0),
         _int(node, "storage_order", 0),
-        0,
-        rows,
+        *rows,
     )
     taps = 1
     for size in window.kernel:
         taps *= size
-    cost = taps * y.size
+    cost = taps * y.size * (rows[1] - rows[0]) // max(1, filled(window.outputs, 1)[1])
     l.emit("pool", views[:1], views[1:], (*sizes, *numbers), cost=cost, serial=cost < SMALL)
 
 

@@ -57,8 +57,10 @@ def _resize(l: Lowering, node: Node) -> None:
         inputs.append(l.literal(places.astype(np.int32)))
         inputs.append(None if weights is None else l.literal(weights.astype(np.float64)))
     taps = math.prod(t[0].shape[1] for t in tables.values())
-    params = (float(option(node, "extrapolation_value")), 0, y.shape[first])
-    l.emit("resize", inputs, [ends[1]], params, cost=y.size * taps, serial=y.size < SMALL)
+    rows = l.rows or (0, y.shape[first])
+    size = y.size // y.shape[first] * (rows[1] - rows[0])
+    params = (float(option(node, "extrapolation_value")), *rows)
+    l.emit("resize", inputs, [ends[1]], params, cost=size * taps, serial=size < SMALL)
 
 
 def _known(l: Lowering, node: Node, index: int) -> np.ndarray[Any, Any] | None:

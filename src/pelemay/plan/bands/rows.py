@@ -1,0 +1,326 @@
+"""Which operations work row by row, and which rows of their operands they need: one table.
+
+In: a node of a graph with static types. Out: its :class:`Local`, or None for an operation that
+needs whole values. Rows are axis 1: of an image with channels last, or of a sequence of tokens;
+the batch is one.
+
+>>> from pelemay.graph import DType, Graph, Node, TensorType
+>>> x = TensorType(DType.FLOAT32, (1, 8, 8, 4))
+>>> pool = {"kernel_shape": (3, 3), "strides": (1, 1), "pads": (1, 1, 1, 1)}
+>>> node = Node("MaxPool", ("x",), ("y",), pool, "pelemay")
+>>> found = local(Graph("g", {"x": x}, {"y": x}, (node,)), node)
+>>> found.reaches[0].first(4), found.reaches[0].end(4)
+(3, 5)
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import Any
+
+import numpy as np
+
+from pelemay.errors import ExecutionError
+from pelemay.graph import DType, Graph, Node, TensorType
+from pelemay.graph.operations.resize import tables_of
+from pelemay.graph.operations.windows import extent_of, window_of
+from pelemay.plan.aliasing import Form, ability, shape_of
+from pelemay.plan.layout import Ints
+
+ROWS = 1
+"""The axis that is cut into bands."""
+
+
+class Way(enum.Enum):
+    """How an operation is done for some of its rows."""
+
+    CUT = "cut"
+    """Its kernel is given views of those rows, as if they were all there is."""
+    RANGE = "range"
+    """Its kernel takes a range of rows, and operands of which only some rows are held."""
+    VIEW = "view"
+    """Nothing is done: the output is a part of each row of its operand."""
+    GATHER = "gather"
+    """Each band adds to an output that has no rows of its own."""
+
+
+@dataclass(frozen=True)
+class Reach:
+    """The rows of an operand that an operation's output rows need.
+
+    Attributes
+    ----------
+    axis : int
+        Of the operand, that is its rows.
+    firsts : sequence of int
+        For each output row, the first row that it or a later one needs.
+    ends : sequence of int
+        For each output row, one more than the last row that it or an earlier one needs.
+    """
+
+    axis: int
+    firsts: Sequence[int]
+    ends: Sequence[int]
+
+    def first(self, row: int) -> int:
+        """The first row that output rows from ``row`` on need; a huge number if none does."""
+        return self.firsts[row] if row < len(self.firsts) else 1 << 60
+
+    def end(self, row: int) -> int:
+        """One more than the last row that output rows before ``row`` need."""
+        return self.ends[row - 1] if row else 0
+
+
+@dataclass(frozen=True)
+class Local:
+    """An operation that works row by row.
+
+    Attributes
+    ----------
+    way : Way
+        How.
+    axis : int
+        Of the output, that is its rows.
+    rows : int
+        How many there are; with :attr:`Way.GATHER` those of the operand.
+    reaches : tuple of Reach or None
+        For each operand; None where it is needed whole, or left out.
+    multiple : int
+        Rows held at a time must be a multiple of this.
+    """
+
+    way: Way
+    axis: int
+    rows: int
+    reaches: tuple[Reach | None, ...]
+    multiple: int = 1
+
+
+def local(graph: Graph, node: Node) -> Local | None:
+    """How a node can be done row by row; None if it cannot."""
+    if node.version or not node.outputs or not node.outputs[0]:
+        return None
+    rule = _RULES.get((node.domain, node.op), _elementwise)
+    shapes = [shape_of(graph, name) if name else None for name in (*node.inputs, *node.outputs)]
+    known = [s for s in shapes if s is not None]
+    named = sum(1 for name in (*node.inputs, *node.outputs) if name)
+    if len(known) != named or any(0 in s for s in known):
+        return None
+    inputs = tuple(shapes[: len(node.inputs)])
+    output = shapes[len(node.inputs)]
+    if output is None or len(output) < 3 or output[0] != 1:
+        return None
+    return rule(graph, node, inputs, output)
+
+
+def band_of(name: str) -> str:
+    """The value that holds what one band adds to a value that is gathered."""
+    return f"{name}::band"
+
+
+Shapes = tuple[Ints | None, ...]
+Rule = Callable[[Graph, Node, Shapes, Ints], Local | None]
+
+
+def _same(axis: int, rows: int) -> Reach:
+    return Reach(axis, range(rows), range(1, rows + 1))
+
+
+def _reach(firsts: Any, ends: Any, size: int) -> Reach:
+    """From the rows of each output row; outputs that lie wholly in the padding need none."""
+    low = np.clip(np.asarray(firsts), 0, size)
+    high = np.clip(np.asarray(ends), 0, size)
+    low = np.minimum.accumulate(low[::-1])[::-1]
+    return Reach(ROWS, tuple(low.tolist()), tuple(accumulate(high.tolist(), max)))
+
+
+def _aligned(shape: Ints | None, output: Ints) -> Reach | None:
+    """An operand of broadcasting: row for row, or the same for all rows."""
+    if shape is None:
+        return None
+    axis = ROWS - (len(output) - len(shape))
+    rows = output[ROWS]
+    return _same(axis, rows) if axis >= 0 and shape[axis] == rows and rows > 1 else None
+
+
+def _elementwise(graph: Graph, node: Node, inputs: Shapes, output: Ints) -> Local | None:
+    """Element by element: what may work in place, and is no convolution."""
+    can = ability(graph, node)
+    listed = not node.domain and bool(can.in_place) and can.form is Form.INNER
+    if not listed or len(node.outputs) > 1:
+        return None
+    reaches = tuple(_aligned(shape, output) for shape in inputs)
+    return Local(Way.CUT, ROWS, output[ROWS], reaches) if any(reaches) else None
+
+
+def _normalization(graph: Graph, node: Node, inputs: Shapes, output: Ints) -> Local | None:
+    axis = node.attributes.get("axis", -1)
+    if axis not in (-1, len(output) - 1) or len(node.outputs) > 1:
+        return None
+    reaches = (_same(ROWS, output[ROWS]), *(None,) * (len(inputs) - 1))
+    return Local(Way.CUT, ROWS, output[ROWS], reaches)
+
+
+def _matmul(graph: Graph, node: Node, inputs: Shapes, output: Ints) -> Local | None:
+    """Products of tokens with a matrix that is the same for all."""
+    a, b = inputs[0], inputs[1]
+    if node.attributes.get("trans_a", 0) or a is None or b is None or len(b) != 2:
+        return None
+    if len(a) != len(output) or len(output) != 3:
+        return None
+    addends = tuple(_aligned(shape, output) for shape in inputs[2:])
+    return Local(Way.CUT, ROWS, output[ROWS], (_same(ROWS, output[ROWS]), None, *addends))
+
+
+def _attention(graph: Graph, node: Node, inputs: Shapes, output: Ints) -> Local | None:
+    """Bands of queries; all keys and values."""
+    plain = len(output) == 3 and not any(node.inputs[3:]) and len(node.outputs) == 1
+    if not plain or node.attributes.get("is_causal", 0):
+        return None
+    rest = (None,) * (len(inputs) - 1)
+    return Local(Way.CUT, ROWS, output[ROWS], (_same(ROWS, output[ROWS]), *rest))
+
+
+def _is_image(graph: Graph, name: str) -> bool:
+    kind = graph.type_of(name)
+    return (
+        isinstance(kind, TensorType) and kind.dtype is DType.FLOAT32 and len(kind.shape or ()) == 4
+    )
+
+
+def _conv(graph: Graph, node: Node, inputs: Shapes, output: Ints) -> Local | None:
+    x, w = inputs[0], inputs[1]
+    if not _is_image(graph, node.inputs[0]) or x is None or w is None:
+        return None
+    kernel = w[2]
+    stride, dilation, pad = (_row_option(node, n, d) for n, d in _WINDOW)
+    first = np.arange(output[ROWS]) * stride - pad
+    reach = _reach(first, first + extent_of(kernel, dilation), x[ROWS])
+    return Local(Way.RANGE, ROWS, output[ROWS], (reach, *_residual(inputs, output)))
+
+
+_WINDOW = (("strides", 1), ("dilations", 1), ("pads", 0))
+
+
+def _row_option(node: Node, name: str, default: int) -> int:
+    values: Any = node.attributes.get(name) or (default,)
+    return int(values[0])
+
+
+def _residual(inputs: Shapes, output: Ints) -> tuple[Reach | None, ...]:
+    """Reaches of weights, bias and what is added."""
+    added = _same(ROWS, output[ROWS]) if len(inputs) > 3 and inputs[3] == output else None
+    return (None, None, added)[: len(inputs) - 1]
+
+
+def _conv_transpose(graph: Graph, node: Node, inputs: Shapes, output: Ints) -> Local | None:
+    x, w = inputs[0], inputs[1]
+    if not _is_image(graph, node.inputs[0]) or x is None or w is None:
+        return None
+    stride, dilation, pad = (_row_option(node, n, d) for n, d in _WINDOW)
+    place = np.arange(output[ROWS]) + pad
+    firsts = -((extent_of(w[2], dilation) - 1 - place) // stride)
+    reach = _reach(firsts, place // stride + 1, x[ROWS])
+    return Local(Way.RANGE, ROWS, output[ROWS], (reach, *_residual(inputs, output)), stride)
+
+
+def _pool(graph: Graph, node: Node, inputs: Shapes, output: Ints) -> Local | None:
+    x = inputs[0]
+    if not _is_image(graph, node.inputs[0]) or x is None or len(node.outputs) > 1:
+        return None
+    names = ("strides", "dilations", "pads", "auto_pad", "ceil_mode")
+    given: dict[str, Any] = {n: node.attributes[n] for n in names if n in node.attributes}
+    kernel: Any = node.attributes["kernel_shape"]
+    try:
+        window = window_of(x[1:-1], kernel, **given)
+    except ExecutionError:
+        return None
+    first = np.arange(output[ROWS]) * window.strides[0] - window.begins[0]
+    reach = _reach(first, first + extent_of(kernel[0], window.dilations[0]), x[ROWS])
+    return Local(Way.RANGE, ROWS, output[ROWS], (reach,))
+
+
+def _resize(graph: Graph, node: Node, inputs: Shapes, output: Ints) -> Local | None:
+    """Rows and columns both, as the kernel has them."""
+    x = inputs[0]
+    if not _is_image(graph, node.inputs[0]) or x is None:
+        return None
+    given = [graph.constants.get(name) if name else None for name in (*node.inputs[1:], "", "")]
+    if any(name and name not in graph.constants for name in node.inputs[1:]):
+        return None
+    values = [None if c is None else np.asarray(c.array()) for c in given[:3]]
+    tables = tables_of(node.attributes, x, *values)
+    if set(tables) != {1, 2}:
+        return None
+    places = tables[ROWS][0]
+    held = np.where(places < 0, x[ROWS], places).min(1), places.max(1) + 1
+    rest = (None,) * (len(inputs) - 1)
+    return Local(Way.RANGE, ROWS, output[ROWS], (_reach(*held, x[ROWS]), *rest))
+
+
+def _concat(graph: Graph, node: Node, inputs: Shapes, output: Ints) -> Local | None:
+    axis = node.attributes.get("axis", 0)
+    if not isinstance(axis, int) or axis % len(output) == ROWS:
+        return None
+    reach = _same(ROWS, output[ROWS])
+    return Local(Way.CUT, ROWS, output[ROWS], (reach,) * len(inputs))
+
+
+def _part(graph: Graph, node: Node, inputs: Shapes, output: Ints) -> Local | None:
+    """Slices and splits of each row's last axis are views."""
+    x = inputs[0]
+    if x is None or x[:-1] != output[:-1] or any(n not in graph.constants for n in node.inputs[1:]):
+        return None
+    rest = (None,) * (len(inputs) - 1)
+    return Local(Way.VIEW, ROWS, output[ROWS], (_same(ROWS, output[ROWS]), *rest))
+
+
+def _transpose(graph: Graph, node: Node, inputs: Shapes, output: Ints) -> Local | None:
+    """Channels put last or first, where one of the two is a whole value."""
+    order, x = node.attributes.get("perm"), inputs[0]
+    if x is None or order not in ((0, 2, 3, 1), (0, 3, 1, 2)):
+        return None
+    if order == (0, 2, 3, 1):
+        return Local(Way.CUT, ROWS, output[ROWS], (_same(2, output[ROWS]),))
+    return Local(Way.CUT, 2, output[2], (_same(ROWS, output[2]),))
+
+
+def _mean(graph: Graph, node: Node, inputs: Shapes, output: Ints) -> Local | None:
+    """The mean of each channel over an image: sums of bands."""
+    x = inputs[0]
+    if x is None or len(x) != 4 or not _is_image(graph, node.inputs[0]):
+        return None
+    if output != (1, 1, 1, x[3]) or x[ROWS] < 2:
+        return None
+    return Local(Way.GATHER, ROWS, x[ROWS], (_same(ROWS, x[ROWS]), *(None,) * (len(inputs) - 1)))
+
+
+def _across(graph: Graph, node: Node, inputs: Shapes, output: Ints) -> Local | None:
+    """Each pixel by itself, whatever its channels."""
+    return Local(Way.CUT, ROWS, output[ROWS], (_same(ROWS, output[ROWS]),))
+
+
+_RULES: dict[tuple[str, str], Rule] = {
+    ("", "Attention"): _attention,
+    ("", "Concat"): _concat,
+    ("", "LayerNormalization"): _normalization,
+    ("", "LogSoftmax"): _normalization,
+    ("", "RMSNormalization"): _normalization,
+    ("", "ReduceMax"): _mean,
+    ("", "ReduceMean"): _mean,
+    ("", "Resize"): _resize,
+    ("", "Slice"): _part,
+    ("", "Softmax"): _normalization,
+    ("", "Split"): _part,
+    ("", "Transpose"): _transpose,
+    ("pelemay", "AveragePool"): _pool,
+    ("pelemay", "Conv"): _conv,
+    ("pelemay", "ConvTranspose"): _conv_transpose,
+    ("pelemay", "LRN"): _across,
+    ("pelemay", "LpPool"): _pool,
+    ("pelemay", "MatMul"): _matmul,
+    ("pelemay", "MaxPool"): _pool,
+}
