@@ -7,8 +7,9 @@ typedef struct {
   pm_conv conv;
   pm_windows windows;
   pm_split split;
-  const float *weights, *bias, *residual;
-  float *out, *tile, *packed;
+  const float *weights, *bias, *residual; /* no weights where they are narrow */
+  pm_narrow narrow;
+  float *out, *tile, *packed, *widened;
   int64_t columns, panels; /* of a group */
   bool in_place;           /* pixels of the data are rows of the matrix */
   const float *runs[PM_MOST_RUNS];
@@ -68,6 +69,8 @@ static void prepare(const pm_call *call, const pm_worker *worker, state *s) {
   const pm_conv *c = &s->conv;
   const bool packed = c->weights == PM_WEIGHTS_PACKED;
   s->weights = (const float *)(packed ? call->in[1].data : call->scratch);
+  if (pm_is_narrow(call)) s->weights = NULL;
+  s->narrow = pm_narrow_of(call);
   s->bias = (const float *)call->in[2].data;
   s->residual = (const float *)call->in[3].data;
   s->out = (float *)call->out[0].data;
@@ -79,6 +82,8 @@ static void prepare(const pm_call *call, const pm_worker *worker, state *s) {
   s->in_place = reads_in_place(s);
   s->packed = (float *)call->own_scratch;
   s->tile = s->packed + PM_MAX_MR * pm_packed_stride(s->split.depth);
+  const int64_t columns = PM_MIN(call->params[CONV_SHARED + SPLIT_COLUMNS], c->y.c);
+  s->widened = s->tile + PM_MAX_MR * pm_packed_stride(columns);
 }
 
 /* The first float of pixel `first` of a line in an image. */
@@ -150,11 +155,21 @@ static void do_tile(state *s, const pm_part *part, int64_t line, int64_t first, 
      g->columns);
 }
 
-/* The weights that the part after this one begins with, as far as this group goes. */
-static const float *after_part(const state *s, const pm_part *part) {
+/* The weights of a part, for steps of the sum from `k0` on. Returns those that are read after them, as
+   far as this group goes, or NULL. */
+static const float *find_weights(const state *s, const pm_part *part, int64_t k0, pm_gemm *g) {
+  const int64_t panel = part->group * s->panels + part->column / PM_PANEL;
+  if (!s->weights) {
+    pm_widen_panels(&s->narrow, panel, pm_panels(part->columns), k0, g->k, s->widened);
+    g->b = s->widened, g->b_panel = g->k * PM_PANEL;
+    return NULL;
+  }
+  g->b_panel = s->windows.k * PM_PANEL;
+  g->b = s->weights + panel * g->b_panel + k0 * PM_PANEL;
+  if (!g->last) return g->b + g->k * PM_PANEL;
   const int64_t next = part->column + part->columns;
   if (next >= s->columns) return NULL;
-  return s->weights + (part->group * s->panels + next / PM_PANEL) * s->windows.k * PM_PANEL;
+  return s->weights + (part->group * s->panels + next / PM_PANEL) * g->b_panel;
 }
 
 /* Pixels [begin, end) of a line, in tiles of much the same size. */
@@ -172,16 +187,14 @@ static void do_line(state *s, const pm_part *part, int64_t line, int64_t begin, 
 static void do_part(state *s, const pm_part *part) {
   const pm_epilogue *e = &s->conv.epilogue;
   const int64_t k = s->windows.k;
-  const int64_t panel = part->group * s->panels + part->column / PM_PANEL;
-  pm_gemm g = {.b_panel = k * PM_PANEL, .b_row = PM_PANEL, .columns = part->columns};
+  pm_gemm g = {.b_row = PM_PANEL, .columns = part->columns};
   g.residual_row = s->conv.r.sw;
   g.bias = s->bias ? s->bias + part->group * s->columns + part->column : NULL;
   g.low = e->low, g.high = e->high, g.after = e->after;
   for (int64_t k0 = 0; k0 < k; k0 += s->split.depth) {
     g.k = PM_MIN(s->split.depth, k - k0);
     g.first = k0 == 0, g.last = k0 + g.k == k;
-    g.b = s->weights + panel * g.b_panel + k0 * PM_PANEL;
-    const float *soon = g.last ? after_part(s, part) : g.b + g.k * PM_PANEL;
+    const float *soon = find_weights(s, part, k0, &g);
     if (s->split.lines == 1) {
       do_line(s, part, 0, part->begin, part->end, soon, k0, &g);
       continue;

@@ -5,7 +5,7 @@
 #ifndef PM_CONV_H
 #define PM_CONV_H
 
-#include "gemm.h"
+#include "widen.h"
 
 /* A tensor of three to five dimensions; those that it does not have are 1. */
 typedef struct {
@@ -32,7 +32,7 @@ enum {
 };
 
 /* Weights are panels of 16 output channels, (panels, steps of the sum, 16), each group's last panel
-   filled up with zeros; or as the network has them, (groups, outputs, inputs, d, h, w) with any
+   filled up with zeros, of any type that widen.h knows; or as the network has them, (groups, outputs, inputs, d, h, w) with any
    strides, the window perhaps mirrored: the kernel then packs them first. */
 typedef enum { PM_WEIGHTS_PACKED, PM_WEIGHTS_RAW, PM_WEIGHTS_MIRRORED, PM_WEIGHTS_KINDS } pm_weights;
 
@@ -70,7 +70,8 @@ static inline bool pm_image_is_flat(const pm_image *i, int64_t row0, int64_t row
   return i->n == 1 || i->sn == i->d * i->h * i->w * i->sw;
 }
 
-/* Operands are data, weights, bias, residual; the last two may be left out. */
+/* Operands are data, weights, bias, residual, and the weights' scales where their type has any; bias
+   and residual may be left out. */
 static inline pm_conv pm_conv_of(const pm_call *call) {
   const int64_t *p = call->params;
   pm_conv c = {.x = pm_image_of(call->in[0].t), .y = pm_image_of(call->out[0].t)};

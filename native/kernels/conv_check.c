@@ -39,8 +39,8 @@ static bool is_raw(const pm_tensor *w, const pm_conv *c) {
 }
 
 static bool weights_fit(const pm_tensor *w, const pm_conv *c) {
-  if (w->dtype != PM_F32) return false;
-  if (c->weights == PM_WEIGHTS_RAW || c->weights == PM_WEIGHTS_MIRRORED) return is_raw(w, c);
+  if (c->weights == PM_WEIGHTS_RAW || c->weights == PM_WEIGHTS_MIRRORED)
+    return w->dtype == PM_F32 && is_raw(w, c);
   const int64_t panels = pm_panels(c->y.c / c->groups) * c->groups;
   /* Depthwise: a panel has channels of several groups. */
   const bool across = w->rank == 3 && w->dims[0] == pm_panels(c->y.c);
@@ -50,7 +50,7 @@ static bool weights_fit(const pm_tensor *w, const pm_conv *c) {
 }
 
 bool pm_conv_fits(const pm_call *call, int n_params) {
-  if (call->n_in != 4 || call->n_out != 1 || call->n_params != n_params) return false;
+  if (call->n_in < 4 || call->n_out != 1 || call->n_params != n_params) return false;
   const pm_tensor *x = call->in[0].t, *w = call->in[1].t, *y = call->out[0].t;
   const pm_tensor *bias = call->in[2].t, *residual = call->in[3].t;
   if (!x || !w || !y || !is_image(x) || !is_image(y) || x->rank != y->rank) return false;
@@ -61,7 +61,7 @@ bool pm_conv_fits(const pm_call *call, int n_params) {
   const pm_conv c = pm_conv_of(call);
   if (c.x.n != c.y.n || c.x.c < 1 || c.groups < 1) return false;
   if (c.x.c % c.groups || c.y.c % c.groups || (bias && bias->dims[0] != c.y.c)) return false;
-  if (!pm_window_size(&c) || !weights_fit(w, &c)) return false;
+  if (!pm_window_size(&c) || !weights_fit(w, &c) || !pm_is_stored(call)) return false;
   return c.row0 >= 0 && c.row0 <= c.row1 && c.row1 <= c.y.h;
 }
 
@@ -76,8 +76,11 @@ PM_CHECK(conv) {
   if (columns < 1 || columns % (2 * PM_PANEL) || columns > MOST) return PM_E_PARAMS;
   /* A residual that comes last may lie where the output goes: no half sums there. */
   if (c.epilogue.after && depth < k) return PM_E_PARAMS;
+  const int64_t held = pm_panels(PM_MIN(columns, c.y.c / c.groups)) * PM_PANEL;
+  if (pm_is_narrow(call) && held > MOST / depth) return PM_E_PARAMS;
   const int64_t floats = pm_packed_stride(depth) + pm_packed_stride(PM_MIN(columns, c.y.c));
-  need->own = (size_t)floats * PM_MAX_MR * sizeof(float);
+  const int64_t widened = pm_is_narrow(call) ? depth * held : 0;
+  need->own = (size_t)(floats * PM_MAX_MR + widened) * sizeof(float);
   if (c.weights != PM_WEIGHTS_PACKED) need->shared = (size_t)pm_packed_weights(&c) * sizeof(float);
   return PM_OK;
 }

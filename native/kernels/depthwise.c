@@ -311,10 +311,24 @@ static void pack_weights(const pm_call *call, const pm_worker *worker, state *s)
   pm_barrier(worker);
 }
 
+/* All of the weights, which are few. */
+static void widen_weights(const pm_call *call, const pm_worker *worker, state *s) {
+  const pm_narrow narrow = pm_narrow_of(call);
+  float *to = (float *)call->scratch;
+  int64_t begin, end;
+  pm_share(worker, pm_panels(s->conv.x.c), &begin, &end);
+  pm_widen_panels(&narrow, begin, end - begin, 0, narrow.steps, to + begin * narrow.steps * PM_PANEL);
+  s->block.w = to;
+  pm_barrier(worker);
+}
+
 PM_KERNEL(depthwise) {
   state s;
   prepare(call, &s);
-  if (s.conv.weights != PM_WEIGHTS_PACKED) pack_weights(call, worker, &s);
+  if (s.conv.weights != PM_WEIGHTS_PACKED)
+    pack_weights(call, worker, &s);
+  else if (pm_is_narrow(call))
+    widen_weights(call, worker, &s);
   const pm_conv *c = &s.conv;
   const int64_t lines = c->y.n * c->y.d * (c->row1 - c->row0);
   const int64_t panels = pm_panels(c->x.c);

@@ -11,7 +11,7 @@ PM_CHECK(depthwise) {
   const int64_t places = PM_MAX(taps * PM_MAX_PIXELS, 5 * (2 * PM_MAX_PIXELS + 5));
   need->own = pm_depthwise_zeros(c.x.c) + pm_depthwise_aside(c.x.c) +
               (size_t)places * sizeof(const float *);
-  if (c.weights != PM_WEIGHTS_PACKED)
+  if (c.weights != PM_WEIGHTS_PACKED || pm_is_narrow(call))
     need->shared = (size_t)(panels * steps * PM_PANEL) * sizeof(float);
   return PM_OK;
 }

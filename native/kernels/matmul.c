@@ -6,11 +6,13 @@
 typedef struct {
   pm_matmul p;
   pm_epilogue epilogue;
+  pm_narrow narrow;
   const float *a, *b, *bias, *residual;
   float *y, *packed_a, *packed_b, *tile;
   float alpha;
   int64_t depth, columns, chunks, pieces, parts;
-  bool in_place; /* b is read where it lies */
+  bool in_place;  /* b is read where it lies */
+  bool is_narrow; /* b is packed, and has to be widened */
 } state;
 
 typedef struct {
@@ -51,7 +53,9 @@ static void prepare(const pm_call *call, const pm_worker *worker, state *s) {
   s->columns = PM_MIN(v[MATMUL_COLUMNS], PM_MAX(1, pm_panels(p->n)) * PM_PANEL);
   s->packed_a = (float *)call->own_scratch;
   s->packed_b = s->packed_a + pm_tile_rows(p) * pm_packed_stride(s->depth);
-  s->tile = s->packed_b + (p->packed ? 0 : s->depth * s->columns);
+  s->is_narrow = p->packed && pm_is_narrow(call);
+  s->narrow = pm_narrow_of(call);
+  s->tile = s->packed_b + (p->packed && !s->is_narrow ? 0 : s->depth * s->columns);
   s->in_place = !p->packed && !p->trans_b && s->alpha == 1 && p->m <= FEW_ROWS;
   split(s, v, worker->count);
 }
@@ -65,7 +69,7 @@ static part part_of(const state *s, int64_t number) {
   t.row0 = p->m * piece / s->pieces;
   t.row1 = p->m * (piece + 1) / s->pieces;
   t.a = s->a + pm_stacked(p, p->a_step, index);
-  t.b = s->b + pm_stacked(p, p->b_step, index);
+  if (!p->packed) t.b = s->b + pm_stacked(p, p->b_step, index);
   t.y = s->y + pm_stacked(p, p->y_step, index) + t.column;
   if (s->residual) t.residual = s->residual + pm_stacked(p, p->r_step, index) + t.column;
   return t;
@@ -165,11 +169,12 @@ static void do_in_place(const state *s, const part *t, int64_t k0, pm_gemm *g) {
   do_tiles(s, t, k0, whole, NULL, g);
 }
 
+/* Where b is not packed, or is narrow, panels are made of it first. */
 static void do_packed(const state *s, const part *t, int64_t k0, pm_gemm *g) {
   const float *soon = NULL;
   g->b_row = PM_PANEL;
   g->columns = t->columns;
-  if (s->p.packed) {
+  if (s->p.packed && !s->is_narrow) {
     g->b_panel = s->p.k * PM_PANEL;
     g->b = s->b + t->column / PM_PANEL * g->b_panel + k0 * PM_PANEL;
     const int64_t next = t->column + t->columns;
@@ -178,7 +183,10 @@ static void do_packed(const state *s, const part *t, int64_t k0, pm_gemm *g) {
     else if (next < s->p.n)
       soon = s->b + next / PM_PANEL * g->b_panel;
   } else {
-    pack_b(s, t, k0, g->k);
+    if (s->is_narrow)
+      pm_widen_panels(&s->narrow, t->column / PM_PANEL, pm_panels(t->columns), k0, g->k, s->packed_b);
+    else
+      pack_b(s, t, k0, g->k);
     g->b_panel = g->k * PM_PANEL;
     g->b = s->packed_b;
   }

@@ -1,13 +1,14 @@
-/* Products of matrices and of stacks of them: operands a, b, bias, residual; the last two may be
-   left out. The outer dimensions of a and b may be 1 where those of the output are not.
+/* Products of matrices and of stacks of them: operands a, b, bias, residual, and the scales of b where
+   its type has any; bias and residual may be left out. The outer dimensions of a and b may be 1 where
+   those of the output are not.
 
    `matmul` is for float32: the last axis of a and b is contiguous. b may have been packed when the
-   program was made: (panels, k, 16), the same for the whole stack.
+   program was made: (panels, k, 16), the same for the whole stack, of any type that widen.h knows.
    `matmul_plain` is for every other type, one element at a time. */
 #ifndef PM_MATMUL_H
 #define PM_MATMUL_H
 
-#include "gemm.h"
+#include "widen.h"
 
 enum {
   MATMUL_TRANS_A, /* whether the last two axes of a are swapped; so for b */

@@ -27,11 +27,11 @@ static bool last_is_dense(const pm_tensor *t) {
 static bool has_no_ring(const pm_tensor *t) { return !t || !t->ring; }
 
 bool pm_matmul_fits(const pm_call *call) {
-  if (call->n_in != 4 || call->n_out != 1 || call->n_params != MATMUL_PARAMS) return false;
+  if (call->n_in < 4 || call->n_out != 1 || call->n_params != MATMUL_PARAMS) return false;
   const pm_tensor *a = call->in[0].t, *b = call->in[1].t, *y = call->out[0].t;
   const pm_tensor *bias = call->in[2].t, *r = call->in[3].t;
   if (!a || !b || !y || y->rank < 2 || !stacks(a, y)) return false;
-  if (a->dtype != y->dtype || b->dtype != y->dtype) return false;
+  if (a->dtype != y->dtype) return false;
   if (bias && (bias->dtype != y->dtype || bias->rank != 1)) return false;
   if (r && (r->dtype != y->dtype || !pm_same_shape(r, y))) return false;
   if (!has_no_ring(a) || !has_no_ring(b) || !has_no_ring(y) || !has_no_ring(r)) return false;
@@ -41,8 +41,11 @@ bool pm_matmul_fits(const pm_call *call) {
   const int64_t k = a->dims[trans_a ? a->rank - 2 : a->rank - 1];
   if (!has_rows_of(a, m, k, trans_a) || (bias && bias->dims[0] != n)) return false;
   if (!pm_epilogue_fits(p[MATMUL_KIND], p[MATMUL_AFTER])) return false;
-  if (p[MATMUL_PACKED]) return is_packed(b, k, n) && pm_param_f64(p[MATMUL_ALPHA]) == 1;
-  return stacks(b, y) && has_rows_of(b, k, n, trans_b);
+  if (p[MATMUL_PACKED]) {
+    const bool stored = b->dtype == y->dtype ? call->n_in == 4 : pm_is_stored(call);
+    return stored && is_packed(b, k, n) && pm_param_f64(p[MATMUL_ALPHA]) == 1;
+  }
+  return call->n_in == 4 && b->dtype == y->dtype && stacks(b, y) && has_rows_of(b, k, n, trans_b);
 }
 
 PM_CHECK(matmul) {
@@ -57,9 +60,10 @@ PM_CHECK(matmul) {
   if (columns < 1 || columns % (2 * PM_PANEL) || columns > MOST) return PM_E_PARAMS;
   if (v[MATMUL_AFTER] && depth < p.k) return PM_E_PARAMS;
   const int64_t held = PM_MIN(columns, pm_panels(p.n) * PM_PANEL);
-  if (!p.packed && held > MOST / depth) return PM_E_PARAMS;
+  const bool moved = !p.packed || pm_is_narrow(call);
+  if (moved && held > MOST / depth) return PM_E_PARAMS;
   const int64_t floats = pm_tile_rows(&p) * (pm_packed_stride(depth) + pm_packed_stride(held)) +
-                         (p.packed ? 0 : depth * held);
+                         (moved ? depth * held : 0);
   need->own = (size_t)floats * sizeof(float);
   return PM_OK;
 }

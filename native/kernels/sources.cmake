@@ -11,6 +11,7 @@ set(PELEMAY_FAMILIES
   roi
   sample
   gemm
+  widen
   conv
   depthwise
   winograd

@@ -3,9 +3,10 @@
 typedef struct {
   pm_conv conv;
   pm_wino wino;
-  const float *data, *weights, *bias, *residual;
+  const float *data, *weights, *bias, *residual; /* no weights where they are narrow */
+  pm_narrow narrow;
   float *out;
-  float *v, *u, *m, *zeros, *aside;
+  float *v, *u, *m, *zeros, *aside, *taps;
   int64_t block;  /* whose data is in v, or -1 */
   uint8_t *ready; /* groups whose weights are in u, where they are kept */
 } state;
@@ -27,13 +28,15 @@ static void prepare(const pm_call *call, const pm_worker *worker, state *s) {
   s->wino = pm_wino_of(c, call->params + CONV_SHARED, worker->count);
   const pm_wino *w = &s->wino;
   s->data = (const float *)call->in[0].data;
-  s->weights = (const float *)call->in[1].data;
+  s->weights = pm_is_narrow(call) ? NULL : (const float *)call->in[1].data;
+  s->narrow = pm_narrow_of(call);
   s->bias = (const float *)call->in[2].data;
   s->residual = (const float *)call->in[3].data;
   s->out = (float *)call->out[0].data;
   s->zeros = (float *)call->own_scratch;
   s->aside = s->zeros + w->v_row;
-  s->m = s->aside + 16 * PM_PANEL;
+  s->taps = s->aside + 16 * PM_PANEL;
+  s->m = s->taps + (s->weights ? 0 : PM_WINO_TAPS);
   s->v = s->m + w->points * pm_wino_m_plane(w);
   s->u = s->v + w->points * pm_wino_v_plane(w);
   s->ready = (uint8_t *)(s->u + w->points * pm_wino_u_plane(w) * (w->keep ? w->groups : 1));
@@ -83,15 +86,29 @@ PM_INLINE void weights_panel(const int r, const float *panel, int64_t step, int6
       wino_weights_tile(r, panel + c * PM_PANEL + j, step, to + c * PM_PANEL + j, plane);
 }
 
-/* Input channels [first, first + count) of a group of output channels. */
-static void transform_weights(const state *s, int64_t group, int64_t first, int64_t count, float *u) {
-  const pm_wino *w = &s->wino;
-  const int64_t step = w->channels * PM_PANEL, plane = pm_wino_u_plane(w);
-  const float *panel = s->weights + group * 9 * step + first * PM_PANEL;
+/* Input channels of a group of output channels; those of the next tap lie `step` floats further on. */
+static void transform_panel(const pm_wino *w, const float *panel, int64_t step, int64_t count, float *u) {
+  const int64_t plane = pm_wino_u_plane(w);
   if (w->r == 4)
     weights_panel(4, panel, step, count, u, plane);
   else
     weights_panel(2, panel, step, count, u, plane);
+}
+
+/* Input channels [first, first + count) of a group of output channels. */
+static void transform_weights(const state *s, int64_t group, int64_t first, int64_t count, float *u) {
+  const pm_wino *w = &s->wino;
+  if (s->weights) {
+    const int64_t step = w->channels * PM_PANEL;
+    transform_panel(w, s->weights + group * 9 * step + first * PM_PANEL, step, count, u);
+    return;
+  }
+  for (int64_t c = 0; c < count; c += PM_WINO_WIDENED) {
+    const int64_t some = PM_MIN(PM_WINO_WIDENED, count - c), step = some * PM_PANEL;
+    for (int64_t tap = 0; tap < 9; tap++)
+      PM_FOR_ISA(pm_widen)(&s->narrow, group, tap * w->channels + first + c, some, s->taps + tap * step);
+    transform_panel(w, s->taps, step, some, u + c * PM_PANEL);
+  }
 }
 
 /* Products of a block's tiles with weights, for input channels [first, first + count). */

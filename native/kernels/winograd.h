@@ -30,6 +30,10 @@ typedef struct {
   int64_t channels, v_row;      /* floats of a tile's row of transformed data */
 } pm_wino;
 
+/* Narrow weights are widened so many input channels at a time; the floats of these, 9 taps each. */
+#define PM_WINO_WIDENED 16
+#define PM_WINO_TAPS (9 * PM_WINO_WIDENED * PM_PANEL)
+
 /* With fewer tiles than this the rows of a product are too few. */
 #define PM_WINO_FEW 6
 

@@ -25,6 +25,8 @@ PM_CHECK(winograd) {
   const int64_t groups = w.keep ? w.groups : 1;
   if (w.block > MOST / w.v_row / 64 || groups > MOST / 1024 / (w.depth + 1)) return PM_E_PARAMS;
   const int64_t planes = pm_wino_v_plane(&w) + pm_wino_m_plane(&w) + groups * pm_wino_u_plane(&w);
-  need->own = (size_t)(w.v_row + 16 * PM_PANEL + w.points * planes) * sizeof(float) + (size_t)w.groups;
+  const int64_t taps = pm_is_narrow(call) ? PM_WINO_TAPS : 0;
+  need->own = (size_t)(w.v_row + 16 * PM_PANEL + taps + w.points * planes) * sizeof(float) +
+              (size_t)w.groups;
   return PM_OK;
 }

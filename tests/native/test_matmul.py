@@ -9,52 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from support.layers import SHAPES, floats, product_case
 from support.nodes import Case
 
 INTEGERS = (np.int8, np.int16, np.int32, np.int64, np.uint8, np.uint16, np.uint32, np.uint64)
-
-
-def floats(shape: tuple[int, ...], seed: int, dtype: Any = np.float32) -> Any:
-    return np.random.default_rng(seed).normal(0, 1, shape).astype(dtype)
-
-
-def product_case(
-    a: tuple[int, ...],
-    b: tuple[int, ...],
-    *,
-    bias: bool = False,
-    residual: bool = False,
-    constant: bool = False,
-    **attributes: Any,
-) -> Case:
-    """``pelemay::MatMul`` of matrices of those shapes."""
-    op = "pelemay::MatMul"
-    inputs = [floats(a, 1), floats(b, 2), None]
-    y = Case(op, tuple(inputs), attributes).meaning(wide=False)[0]
-    if bias:
-        inputs[2] = floats(y.shape[-1:], 3)
-    if residual:
-        inputs.append(floats(y.shape, 4))
-    return Case(op, tuple(inputs), attributes, (1, 2) if constant and bias else (1,) * constant)
-
-
-SHAPES = [
-    ((5, 7), (7, 9)),
-    ((1, 300), (300, 70)),
-    ((1, 1), (1, 1)),
-    ((15, 33), (33, 16)),
-    ((29, 512), (512, 31)),
-    ((33, 1100), (1100, 65)),
-    ((3, 40, 50), (50, 60)),
-    ((3, 40, 50), (3, 50, 20)),
-    ((2, 3, 20, 8), (2, 3, 8, 20)),
-    ((2, 3, 20, 8), (3, 8, 5)),
-    ((2, 1, 20, 8), (1, 3, 8, 5)),
-    ((1, 4, 1, 8), (2, 1, 8, 5)),
-    ((20, 8), (2, 3, 8, 5)),
-    ((2, 5, 1, 64), (64, 48)),
-    ((12, 50, 32), (12, 32, 50)),
-]
 
 
 @pytest.mark.parametrize("shapes", SHAPES, ids=str)

@@ -17,7 +17,7 @@ from pelemay.graph.operations import find
 from pelemay.plan.types import Placement, Plan
 from pelemay.program.build import build
 from pelemay.program.image import image
-from pelemay.program.program import contiguous_strides
+from pelemay.program.program import Program, contiguous_strides
 
 Array = Any
 
@@ -62,6 +62,11 @@ class Case:
         return {**self.attributes, **counted}
 
     def program(self) -> tuple[Any, list[Array]]:
+        """The node as a program that is open, and the arrays that it takes."""
+        program, inputs = self.built()
+        return open_program(image(program)), inputs
+
+    def built(self) -> tuple[Program, list[Array]]:
         """The node as a program, and the arrays that it takes."""
         plain = self.meaning(wide=False)
         wanted = range(len(plain)) if self.wanted is None else self.wanted
@@ -85,7 +90,7 @@ class Case:
         program = build(_plan(graph))
         refused = [entry["reason"] for entry in program.metadata["host"]]
         assert not refused, refused
-        return open_program(image(program)), list(inputs.values())
+        return program, list(inputs.values())
 
     def run(self, workers: int = 1, isa: str | None = None) -> list[Array]:
         """The outputs that the engine gives."""
