@@ -112,7 +112,7 @@ static PyObject *scratch_bytes(ProgramObject *self, PyObject *argument) {
   if (workers == -1 && PyErr_Occurred()) return NULL;
   if (workers < 1 || workers > PM_MAX_WORKERS)
     return PyErr_Format(PyExc_ValueError, "workers must be 1 to %d, not %ld", PM_MAX_WORKERS, workers);
-  return PyLong_FromSize_t(pm_scratch_bytes(&self->program, (int)workers));
+  return PyLong_FromSize_t(pm_scratch_bytes(&self->program, (int)workers, NULL));
 }
 
 static PyObject *verify(ProgramObject *self, PyObject *unused) {

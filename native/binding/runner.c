@@ -15,6 +15,7 @@ typedef struct {
   const pm_kernel_table *kernels;
   pm_pool *pool;
   uint8_t *pages; /* the arena, then the scratch */
+  pm_scratch *layout;
   size_t arena_bytes, nbytes;
   int workers;
   PyThread_type_lock lock;
@@ -128,6 +129,7 @@ static pm_status run_released(run *r, uint64_t *times, pm_place *place) {
       .kernels = self->kernels,
       .arena = self->pages,
       .scratch = self->pages + self->arena_bytes,
+      .layout = self->layout,
       .inputs = r->inputs,
       .outputs = r->outputs,
       .callbacks = {r, on_host, on_poll},
@@ -211,7 +213,12 @@ static int set_up(RunnerObject *self, const char *isa) {
     return -1;
   }
   self->arena_bytes = ((size_t)p->header->arena_bytes + PM_ALIGNMENT - 1) / PM_ALIGNMENT * PM_ALIGNMENT;
-  self->nbytes = self->arena_bytes + pm_scratch_bytes(p, self->workers);
+  self->layout = PyMem_Calloc(p->n_instrs + 1, sizeof *self->layout);
+  if (!self->layout) {
+    PyErr_NoMemory();
+    return -1;
+  }
+  self->nbytes = self->arena_bytes + pm_scratch_bytes(p, self->workers, self->layout);
   self->pages = pm_pages_new(self->nbytes);
   self->pool = pm_pool_new(self->workers);
   self->lock = PyThread_allocate_lock();
@@ -245,6 +252,7 @@ static void runner_dealloc(RunnerObject *self) {
   PyTypeObject *type = Py_TYPE((PyObject *)self);
   pm_pool_free(self->pool);
   pm_pages_free(self->pages, self->nbytes);
+  PyMem_Free(self->layout);
   if (self->lock) PyThread_free_lock(self->lock);
   Py_XDECREF((PyObject *)self->program);
   freefunc release = (freefunc)PyType_GetSlot(type, Py_tp_free);

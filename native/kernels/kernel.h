@@ -27,7 +27,7 @@ typedef struct {
   uint32_t number;      /* of the instruction */
 } pm_call;
 
-/* Bytes of scratch. `workers` is given. */
+/* Bytes of scratch. `workers` is given; what is possible for one is for more. */
 typedef struct {
   int workers;
   size_t shared, own;

@@ -58,8 +58,12 @@ static pm_status no_host(void *user, uint32_t instr) {
 
 static void run(const pm_program *program) {
   uint8_t *inputs[MAX_ENDS] = {NULL}, *outputs[MAX_ENDS] = {NULL};
-  const size_t scratch_bytes = pm_scratch_bytes(program, 1);
-  if (program->header->arena_bytes > MAX_BYTES || scratch_bytes > MAX_BYTES) return;
+  pm_scratch *layout = calloc(program->n_instrs + 1, sizeof *layout);
+  const size_t scratch_bytes = pm_scratch_bytes(program, 1, layout);
+  if (program->header->arena_bytes > MAX_BYTES || scratch_bytes > MAX_BYTES) {
+    free(layout);
+    return;
+  }
   const size_t arena_bytes = (size_t)program->header->arena_bytes;
   uint8_t *arena = aligned_alloc(64, (arena_bytes + 64) / 64 * 64);
   uint8_t *scratch = aligned_alloc(64, (scratch_bytes + 64) / 64 * 64);
@@ -73,6 +77,7 @@ static void run(const pm_program *program) {
                               .kernels = pm_kernels_for(getenv("PELEMAY_ISA")),
                               .arena = arena,
                               .scratch = scratch,
+                              .layout = layout,
                               .inputs = (const uint8_t *const *)inputs,
                               .outputs = outputs,
                               .callbacks = {.host = no_host}};
@@ -82,6 +87,7 @@ static void run(const pm_program *program) {
   for (int i = 0; i < MAX_ENDS; i++) free(outputs[i]);
   free(arena);
   free(scratch);
+  free(layout);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {

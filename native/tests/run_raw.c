@@ -32,7 +32,9 @@ static int run(const pm_program *program, const pm_kernel_table *kernels, const 
   const size_t in_bytes = place_ends(program, program->inputs, program->n_inputs, in_offsets);
   const size_t out_bytes = place_ends(program, program->outputs, program->n_outputs, out_offsets);
   const size_t arena = ((size_t)program->header->arena_bytes + 63) / 64 * 64;
-  uint8_t *memory = pm_pages_new(arena + pm_scratch_bytes(program, workers));
+  pm_scratch *layout = calloc(program->n_instrs + 1, sizeof *layout);
+  if (!layout) return fail("no memory");
+  uint8_t *memory = pm_pages_new(arena + pm_scratch_bytes(program, workers, layout));
   uint8_t *inputs = calloc(in_bytes + 1, 1), *outputs = calloc(out_bytes + 1, 1);
   pm_pool *pool = pm_pool_new(workers);
   FILE *file = fopen(in, "rb");
@@ -47,6 +49,7 @@ static int run(const pm_program *program, const pm_kernel_table *kernels, const 
                             .kernels = kernels,
                             .arena = memory,
                             .scratch = memory + arena,
+                            .layout = layout,
                             .inputs = in_places,
                             .outputs = out_places};
   const pm_status status = pm_pool_run(pool, &args);
@@ -56,6 +59,7 @@ static int run(const pm_program *program, const pm_kernel_table *kernels, const 
   if (!file || fwrite(outputs, 1, out_bytes, file) != out_bytes || fclose(file)) return fail("cannot write");
   free(inputs);
   free(outputs);
+  free(layout);
   return 0;
 }
 

@@ -117,8 +117,15 @@ typedef struct {
 /* Check the bytes of a whole file and point into them. The tables are only read. */
 pm_status pm_program_open(pm_program *program, const uint8_t *bytes, size_t nbytes, pm_place *place);
 
-/* Bytes that a run with so many workers needs beside the arena. */
-size_t pm_scratch_bytes(const pm_program *program, int workers);
+/* What an instruction takes of the scratch: bytes that its workers share, then bytes of each; both
+   are multiples of PM_ALIGNMENT. */
+typedef struct {
+  size_t shared, own;
+} pm_scratch;
+
+/* Bytes that a run with so many workers needs beside the arena. Each instruction's part of them is
+   written to `layout`, of n_instrs rows, where that is not NULL. */
+size_t pm_scratch_bytes(const pm_program *program, int workers, pm_scratch *layout);
 
 /* Bytes of the span of a tensor: from its first byte to its last. */
 uint64_t pm_span_bytes(const pm_tensor *tensor);
@@ -142,10 +149,11 @@ typedef struct pm_kernel_table pm_kernel_table;
 typedef struct {
   const pm_program *program;
   const pm_kernel_table *kernels;
-  uint8_t *arena;          /* aligned to PM_ALIGNMENT, header->arena_bytes */
-  uint8_t *scratch;        /* aligned to PM_ALIGNMENT, pm_scratch_bytes() */
+  uint8_t *arena;           /* aligned to PM_ALIGNMENT, header->arena_bytes */
+  uint8_t *scratch;         /* aligned to PM_ALIGNMENT, pm_scratch_bytes() */
+  const pm_scratch *layout; /* of the scratch, for as many workers as there are */
   const uint8_t *const *inputs;
-  uint8_t *const *outputs; /* each of pm_span_bytes() at least */
+  uint8_t *const *outputs;  /* each of pm_span_bytes() at least */
   pm_callbacks callbacks;
   uint64_t (*now_ns)(void); /* a clock, where times are wanted, or NULL */
   uint64_t *times_ns;       /* for each instruction, or NULL */

@@ -211,17 +211,24 @@ pm_status pm_program_open(pm_program *program, const uint8_t *bytes, size_t nbyt
   return check_tables(program, place);
 }
 
-size_t pm_scratch_bytes(const pm_program *program, int workers) {
+/* The check agreed when the program was opened. */
+static pm_scratch scratch_of(const pm_program *program, uint32_t number, int workers) {
+  const unsigned opcode = program->instrs[number].opcode;
+  if (opcode == PM_OP_host) return (pm_scratch){0, 0};
+  pm_call call;
+  pm_call_of(program, number, &call);
+  pm_need need = {workers, 0, 0};
+  pm_checks[opcode](&call, &need);
+  return (pm_scratch){pm_aligned(need.shared), pm_aligned(need.own)};
+}
+
+size_t pm_scratch_bytes(const pm_program *program, int workers, pm_scratch *layout) {
   size_t most = 0;
   for (size_t i = 0; i < program->n_instrs; i++) {
-    const pm_instr *instr = &program->instrs[i];
-    if (instr->opcode == PM_OP_host) continue;
-    pm_call call;
-    pm_call_of(program, (uint32_t)i, &call);
-    pm_need need = {instr->flags & PM_SERIAL ? 1 : workers, 0, 0};
-    pm_checks[instr->opcode](&call, &need);
-    const size_t bytes = pm_aligned(need.shared) + (size_t)need.workers * pm_aligned(need.own);
-    if (bytes > most) most = bytes;
+    const int sharing = program->instrs[i].flags & PM_SERIAL ? 1 : workers;
+    const pm_scratch part = scratch_of(program, (uint32_t)i, sharing);
+    most = PM_MAX(most, part.shared + (size_t)sharing * part.own);
+    if (layout) layout[i] = part;
   }
   return most;
 }

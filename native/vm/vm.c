@@ -39,16 +39,13 @@ static void find_data(const pm_run_args *args, pm_call *call) {
 }
 
 static void run_kernel(const pm_run_args *args, uint32_t number, const pm_worker *worker) {
-  const pm_instr *instr = &args->program->instrs[number];
+  const pm_scratch *part = &args->layout[number];
   pm_call call;
   pm_call_of(args->program, number, &call);
   find_data(args, &call);
-  pm_need need = {worker->count, 0, 0};
-  pm_checks[instr->opcode](&call, &need);
   call.scratch = args->scratch;
-  call.own_scratch =
-      args->scratch + pm_aligned(need.shared) + (size_t)worker->id * pm_aligned(need.own);
-  args->kernels->kernels[instr->opcode](&call, worker);
+  call.own_scratch = args->scratch + part->shared + (size_t)worker->id * part->own;
+  args->kernels->kernels[call.instr->opcode](&call, worker);
 }
 
 static void run_host(const pm_run_args *args, uint32_t number, const pm_worker *worker) {
