@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,6 +12,7 @@ import onnx.parser
 import pytest
 
 import pelemay
+import pelemay.pipeline
 from pelemay.errors import InputError, ModelError
 
 onnxruntime = pytest.importorskip("onnxruntime")
@@ -112,3 +116,25 @@ def test_a_broken_model_is_a_model_error() -> None:
         pelemay.InferenceSession(b"this is not a model")
     with pytest.raises(ModelError, match="no-such"):
         pelemay.InferenceSession("no-such.onnx")
+
+
+RUN_OF_A_PROGRAM = """
+import sys
+import numpy as np
+before = set(sys.modules)
+from pelemay import InferenceSession
+feeds = {"x": np.ones((2, 3), np.float32), "k": np.ones(2, np.int64)}
+InferenceSession(sys.argv[1]).run(None, feeds)
+print(*set(sys.modules) - before)
+"""
+
+
+def test_a_run_of_a_program_loads_little(model: bytes, tmp_path: Path) -> None:
+    source, program = tmp_path / "m.onnx", tmp_path / "m.plm"
+    source.write_bytes(model)
+    pelemay.pipeline.compile(source, program, shapes={"x": (2, 3)})
+    command = [sys.executable, "-c", RUN_OF_A_PROGRAM, program]
+    loaded = set(subprocess.check_output(command, text=True).split())
+    compiler = {f"pelemay.{room}" for room in ("importers", "passes", "plan", "program")}
+    assert "pelemay.engine" in loaded
+    assert not loaded & {"onnx", "ml_dtypes", "pathlib", "urllib.parse", *compiler}

@@ -10,9 +10,9 @@ pelemay.errors.ModelError: no-such-file.onnx: ...
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pelemay import backends
@@ -20,6 +20,8 @@ from pelemay.backends.protocol import Backend, Runnable, SigningBackend
 from pelemay.signature import Signature
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import numpy.typing as npt
 
     from pelemay.importers import Model
@@ -75,8 +77,10 @@ def prepare(
     """
     chosen = backends.get(backend) if isinstance(backend, str) else backend
     if isinstance(chosen, SigningBackend):
-        runnable, signature = chosen.prepare_signed(Path(path), threads=threads, **options)
+        runnable, signature = chosen.prepare_signed(path, threads=threads, **options)
         return Prepared(signature, chosen, runnable)
+    from pathlib import Path
+
     from pelemay.importers import load
 
     signature = Signature.of(load(path))
@@ -132,7 +136,7 @@ def compile(
     from pelemay.program.describe import refuse_fallbacks
     from pelemay.program.write import write_program
 
-    model = load(source) if isinstance(source, (str, Path)) else source
+    model = load(source) if isinstance(source, (str, os.PathLike)) else source
     program = lower(model, shapes, values)
     if not allow_fallback:
         refuse_fallbacks(program.metadata)

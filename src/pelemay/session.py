@@ -16,7 +16,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -34,6 +33,8 @@ from pelemay.graph import (
 from pelemay.pipeline import DEFAULT_BACKEND, prepare
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from pelemay.backends.protocol import Backend
     from pelemay.signature import Signature, Types
 
@@ -127,11 +128,9 @@ class InferenceSession:
             what = "providers %s are not here; the CPU is used"
             logging.getLogger(__name__).warning(what, sorted(unknown))
         threads = threads or getattr(sess_options, "intra_op_num_threads", 0) or None
-        if isinstance(path_or_bytes, bytes):
-            path = self._written(path_or_bytes)
-        else:
-            path = Path(path_or_bytes)
-        self._path = path
+        path = path_or_bytes
+        if isinstance(path, bytes):
+            path = self._written(path)
         self._prepared = prepare(path, backend, threads=threads, **options)
         self._signature = self._prepared.signature
 
@@ -140,6 +139,7 @@ class InferenceSession:
         import shutil
         import tempfile
         import weakref
+        from pathlib import Path
 
         folder = tempfile.mkdtemp(prefix="pelemay-")
         weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)

@@ -7,10 +7,11 @@ holds them.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import numpy.typing as npt
 
     from pelemay.graph.evaluate import Executor
@@ -85,7 +86,7 @@ class SigningBackend(Protocol):
     """A backend that knows a model's signature without the model being loaded here."""
 
     def prepare_signed(
-        self, path: Path, *, threads: int | None = None, **options: Any
+        self, path: str | Path, *, threads: int | None = None, **options: Any
     ) -> tuple[Runnable, Signature]:
         """Make a model ready to run, and say what it takes and gives."""
 
