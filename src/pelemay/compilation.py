@@ -34,6 +34,7 @@ def compile_graph(
     *,
     metadata: Mapping[str, Any] | None = None,
     block_bytes: int | None = None,
+    weights: str = "f32",
     check: bool = False,
 ) -> Program:
     """Compile a graph.
@@ -53,6 +54,9 @@ def compile_graph(
         Above which a layer's packed weights are cut into several blocks, each with an instruction
         over some of its output channels, so that they fit a small window. The results are the
         same to the last bit.
+    weights : {"f32", "f16", "bf16", "int8"}
+        What the weights of convolutions and of products are stored as; biases, norms and tables
+        that are indexed stay as they are. Everything is computed in float32.
     check : bool
         Check the graph between passes.
 
@@ -68,7 +72,7 @@ def compile_graph(
         If the graph contradicts itself.
     """
     plan, tail = plan_for(graph, shapes, values, check=check)
-    return build(plan, tail, metadata, block_bytes=block_bytes)
+    return build(plan, tail, metadata, block_bytes=block_bytes, weights=weights)
 
 
 def plan_for(

@@ -61,12 +61,12 @@ class Case:
         counted = {"num_outputs": len(self.wanted)} if op == "MaxPool" and self.wanted else {}
         return {**self.attributes, **counted}
 
-    def program(self) -> tuple[Any, list[Array]]:
+    def program(self, weights: str = "f32") -> tuple[Any, list[Array]]:
         """The node as a program that is open, and the arrays that it takes."""
-        program, inputs = self.built()
+        program, inputs = self.built(weights)
         return open_program(image(program)), inputs
 
-    def built(self) -> tuple[Program, list[Array]]:
+    def built(self, weights: str = "f32") -> tuple[Program, list[Array]]:
         """The node as a program, and the arrays that it takes."""
         plain = self.meaning(wide=False)
         wanted = range(len(plain)) if self.wanted is None else self.wanted
@@ -87,7 +87,7 @@ class Case:
             nodes=(node,),
             constants=constants,
         )
-        program = build(_plan(graph))
+        program = build(_plan(graph), weights=weights)
         refused = [entry["reason"] for entry in program.metadata["host"]]
         assert not refused, refused
         return program, list(inputs.values())

@@ -16,6 +16,7 @@ from pelemay.program.bands import banded
 from pelemay.program.host import Constants, host_operand, one_node, text_of
 from pelemay.program.lower import LOWERINGS
 from pelemay.program.lowering import Lowering
+from pelemay.program.narrow import format_of
 from pelemay.program.operand import Call, Operand
 from pelemay.program.program import (
     MAX_OPERANDS,
@@ -38,6 +39,7 @@ def build(
     metadata: Mapping[str, Any] | None = None,
     *,
     block_bytes: int | None = None,
+    weights: str = "f32",
 ) -> Program:
     """Lower every node of a plan.
 
@@ -52,6 +54,9 @@ def build(
     block_bytes : int, optional
         Above which a layer's packed weights are cut into several blocks, each with an instruction
         of its own; see :mod:`pelemay.program.slices`.
+    weights : {"f32", "f16", "bf16", "int8"}
+        What the weights of convolutions and of products are stored as. They are computed with in
+        float32; see :mod:`pelemay.program.narrow`.
 
     Returns
     -------
@@ -63,15 +68,16 @@ def build(
     GraphError
         If the plan does not place a value.
     """
-    return _Builder(plan, block_bytes).program(tail, metadata or {})
+    return _Builder(plan, block_bytes, weights).program(tail, metadata or {})
 
 
 class _Builder:
-    def __init__(self, plan: Plan, block_bytes: int | None) -> None:
+    def __init__(self, plan: Plan, block_bytes: int | None, weights: str) -> None:
         self.plan = plan
         self.weights = Weights()
         self.tables = Tables(self.weights)
-        self.lowering = Lowering(plan, self.weights, block_bytes)
+        self.format = weights
+        self.lowering = Lowering(plan, self.weights, block_bytes, format_of(weights))
         self.constants = Constants(self.lowering, self.tables)
         self.host: list[dict[str, Any]] = []
 
@@ -95,6 +101,7 @@ class _Builder:
                 "program_inputs": list(graph.inputs),
                 "program_outputs": list(graph.outputs),
                 **self.as_bytes((*graph.inputs, *graph.outputs)),
+                **({"weights": self.format} if self.lowering.widens else {}),
                 "host": self.host,
                 "tail": last,
                 "constants": self.constants.entries,

@@ -84,6 +84,7 @@ def summary(program: Program) -> dict[str, Any]:
         "outputs": {entry["name"]: entry["type"] for entry in found.get("outputs", ())},
         "shapes": found.get("shapes", {}),
         "arena_bytes": program.arena_bytes,
+        "weights": found.get("weights", "f32"),
         "weights_bytes": program.weights_bytes,
         "blocks": len(program.blocks),
         "nodes": nodes,

@@ -17,6 +17,7 @@ import struct
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,7 +25,8 @@ import numpy.typing as npt
 
 from pelemay.errors import GraphError, UnsupportedError
 from pelemay.graph import Constant, DType, Graph, TensorType
-from pelemay.program.operand import Call, Operand
+from pelemay.program.narrow import Whole, floats
+from pelemay.program.operand import Call, Operand, Panels
 from pelemay.program.pack import raw_pieces
 from pelemay.program.program import (
     MAX_OPERANDS,
@@ -74,11 +76,20 @@ class Lowering:
         Takes the blocks of weights.
     block_bytes : int, optional
         Above which a layer's packed weights are cut into several blocks, each with an instruction.
+    stored : DType
+        What the weights in panels are stored as.
     """
 
-    def __init__(self, plan: Plan, weights: Weights, block_bytes: int | None = None) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        weights: Weights,
+        block_bytes: int | None = None,
+        stored: DType = DType.FLOAT32,
+    ) -> None:
         self.graph: Graph = plan.graph
         self.block_bytes = block_bytes
+        self.stored = stored
         self._placements: Mapping[str, Placement] = plan.placements
         self._weights = weights
         self._indices = {
@@ -213,6 +224,27 @@ class Lowering:
         kind = DType.of(dtype) if isinstance(dtype, str) else dtype
         sizes = tuple(map(int, shape))
         return self._in_block(f"{name}:{key}", name, kind, sizes, pack)
+
+    @property
+    def widens(self) -> bool:
+        """Whether weights in panels are stored narrower than they are computed with."""
+        return self.stored is not DType.FLOAT32
+
+    def panels(self, name: str, key: str, shape: Sequence[int], pack: Pack) -> Panels:
+        """Weights in panels, in the type that the program stores them as.
+
+        Parameters are those of :meth:`packed`; what ``pack`` gives is float32, and each piece is
+        whole panels of ``shape[1]`` steps.
+        """
+        if not self.widens:
+            return Panels(self.packed(name, key, shape, DType.FLOAT32, pack))
+        key, stored = f"{key}-{self.stored.value}", self.stored
+        if stored is not DType.INT8:
+            pieces = partial(floats, name, pack, stored)
+            return Panels(self.packed(name, key, shape, stored, pieces))
+        whole, columns = Whole(name, pack), shape[0] * shape[2]
+        scales = self.packed(name, f"{key}-scales", (columns,), DType.FLOAT32, whole.scales)
+        return Panels(self.packed(name, key, shape, stored, whole.values), (scales,))
 
     def raw(self, name: str, constant: Constant) -> Operand:
         """A constant in C order among the weights; one of a type that the engine lacks as bytes.

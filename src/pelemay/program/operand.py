@@ -77,6 +77,22 @@ class Operand:
 
 
 @dataclass(frozen=True, slots=True)
+class Panels:
+    """Packed weights as an instruction takes them.
+
+    Parameters
+    ----------
+    weights : Operand
+        The panels.
+    scales : tuple of Operand
+        One for each output channel, where the panels are whole numbers; else none.
+    """
+
+    weights: Operand
+    scales: tuple[Operand, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Call:
     """An instruction over operands; as :class:`~pelemay.program.program.Instruction` otherwise."""
 

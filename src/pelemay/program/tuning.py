@@ -106,17 +106,18 @@ def with_form(step: Instruction, form: Form) -> Instruction:
 def forms(program: Program, step: Instruction) -> list[Form]:
     """The forms to try; the first is the one that the instruction has."""
     x, w, y = (program.tensors[n or 0] for n in (*step.inputs[:2], step.outputs[0]))
+    widened = w.dtype is not x.dtype
     found = [form_of(step)]
     if step.opcode == "matmul":
         rows, columns = y.shape[-2:]
         steps = x.shape[-2 if step.params[0] else -1]
-        product = Product(rows, columns, steps, bool(step.params[7]))
+        product = Product(rows, columns, steps, bool(step.params[7]), widened)
         found += [("matmul", split.params) for split in splits(product)]
     else:
         rows = int(np.prod(y.shape[:-1]))
         group, whole = step.params[12], bool(step.params[16])
         steps = int(np.prod(step.params[:3])) * (x.shape[-1] // group)
-        product = Product(rows, y.shape[-1] // group, steps, whole)
+        product = Product(rows, y.shape[-1] // group, steps, whole, widened)
         found += [("conv", split.params) for split in splits(product)]
         if can_filter(step, x, w):
             found += [("winograd", f.params) for f in filterings(x.shape[-1])]

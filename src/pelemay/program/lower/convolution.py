@@ -20,6 +20,7 @@ import numpy as np
 
 from pelemay.engine import native
 from pelemay.graph import DType
+from pelemay.program.operand import Panels
 from pelemay.program.pack import row_windows
 from pelemay.program.panels import PANEL, mirrored, panels_of, window_panels
 from pelemay.program.schedule import SMALL, Filtering, Product, filtering_of, split_of
@@ -170,7 +171,7 @@ class Method:
     params: tuple[int, ...] = ()
 
 
-def method_of(task: Task, kind: int) -> Method:
+def method_of(task: Task, kind: int, *, widened: bool = False) -> Method:
     """The one that suits the sizes; for all slices of a layer the same."""
     if task.is_depthwise:
         return Method("depthwise")
@@ -180,15 +181,14 @@ def method_of(task: Task, kind: int) -> Method:
     outputs = task.y.shape[-1]
     rows = math.prod(task.made) // max(1, outputs)
     whole = task.residual is not None and bool(task.epilogue[3])
-    return Method("conv", split_of(Product(rows, outputs // task.group, task.steps, whole)).params)
+    product = Product(rows, outputs // task.group, task.steps, whole, widened)
+    return Method("conv", split_of(product).params)
 
 
-def emit(
-    l: Lowering, task: Task, weights: Operand, kind: int, method: Method | None = None
-) -> None:
+def emit(l: Lowering, task: Task, panels: Panels, kind: int, method: Method | None = None) -> None:
     """Emit an instruction; the method is found by the task's own sizes if it is not given."""
     chosen = method or method_of(task, kind)
-    inputs = [task.x, weights, task.bias, task.residual]
+    inputs = [task.x, panels.weights, task.bias, task.residual, *panels.scales]
     cost = math.prod(task.made) * task.steps
     serial = cost < SMALL and chosen.opcode != "winograd"
     params = (*task.params(kind), *chosen.params)
@@ -214,7 +214,7 @@ def conv(l: Lowering, node: Node) -> None:
     if l.constant(weights) is not None:
         _emit_packed(l, weights, "panels", task)
         return
-    emit(l, task, _raw(l, weights, task.group), RAW)
+    emit(l, task, Panels(_raw(l, weights, task.group)), RAW)
 
 
 def _packed_sizes(task: Task, *, depthwise: bool) -> tuple[int, int, int]:
@@ -225,20 +225,20 @@ def _packed_sizes(task: Task, *, depthwise: bool) -> tuple[int, int, int]:
 
 def _emit_packed(l: Lowering, name: str, key: str, task: Task, form: Form | None = None) -> None:
     """One instruction, or one for each slice of output channels, over weights that are constant."""
-    method = method_of(task, PACKED)
-    for chosen in _slices(task, l.block_bytes):
+    method = method_of(task, PACKED, widened=l.widens)
+    for chosen in _slices(task, l.block_bytes, l.stored.numpy.itemsize):
         part = _slice(l, task, chosen)
         own_key = f"{key}-depthwise" if task.is_depthwise else f"{key}-{task.group}"
         own_key += chosen.key(task.y.shape[-1])
-        weights = _packed(l, name, own_key, task, part, chosen, form)
-        emit(l, part, weights, PACKED, method)
+        panels = _packed(l, name, own_key, task, part, chosen, form)
+        emit(l, part, panels, PACKED, method)
 
 
-def _slices(task: Task, limit: int | None) -> list[Slice]:
+def _slices(task: Task, limit: int | None, size: int) -> list[Slice]:
     """Whole groups; of a group that is larger than the limit, some of its outputs."""
     outputs = task.y.shape[-1]
     own = outputs // task.group
-    panel_bytes = task.steps * PANEL * 4
+    panel_bytes = task.steps * PANEL * size
     if task.is_depthwise:
         step = max(PANEL, own)
         bytes_of_step = step // PANEL * panel_bytes
@@ -275,7 +275,7 @@ def _slice(l: Lowering, task: Task, chosen: Slice) -> Task:
 
 def _packed(
     l: Lowering, name: str, key: str, task: Task, part: Task, chosen: Slice, form: Form | None
-) -> Operand:
+) -> Panels:
     """Some rows of a constant in panels, after ``form`` made it an ordinary convolution's."""
     constant = l.constant(name)
     assert constant is not None
@@ -290,7 +290,7 @@ def _packed(
             yield from window_panels(rows, 1)
 
     sizes = _packed_sizes(part, depthwise=task.is_depthwise)
-    return l.packed(name, key, sizes, DType.FLOAT32, pieces)
+    return l.panels(name, key, sizes, pieces)
 
 
 def _raw(l: Lowering, name: str, group: int) -> Operand:
@@ -369,9 +369,9 @@ def _emit_phase(l: Lowering, weights: str, task: Task, phase: Ints) -> None:
     )
     if empty:
         sizes = _packed_sizes(part, depthwise=part.is_depthwise)
-        emit(l, part, l.literal(np.zeros(sizes, np.float32)), PACKED)
+        emit(l, part, Panels(l.literal(np.zeros(sizes, np.float32))), PACKED)
     elif l.constant(weights) is None:
-        emit(l, part, _raw_phase(l, weights, taps, task.group), MIRRORED)
+        emit(l, part, Panels(_raw_phase(l, weights, taps, task.group)), MIRRORED)
     else:
         steps = (*window.strides, *window.dilations, *window.begins, *phase)
         key = "phase-" + ",".join(map(str, steps))

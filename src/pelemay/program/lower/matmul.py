@@ -23,7 +23,7 @@ from pelemay.program.views import part_along
 if TYPE_CHECKING:
     from pelemay.graph import Node
     from pelemay.program.lowering import Lowering
-    from pelemay.program.operand import Operand
+    from pelemay.program.operand import Operand, Panels
 
 WHOLE_BYTES = 16 << 20
 """A larger matrix whose columns have to be gathered is read by groups of them."""
@@ -133,7 +133,7 @@ def emit_product(l: Lowering, task: Task) -> None:
     whole = task.residual is not None and bool(task.epilogue[3])
     plain = task.y.dtype != DType.FLOAT32 or not _is_dense(task)
     if not plain and _is_shared_constant(l, task):
-        split = split_of(Product(rows * stacked, columns, steps, whole))
+        split = split_of(Product(rows * stacked, columns, steps, whole, l.widens))
         _emit_packed(l, task, steps, (*task.epilogue, *split.params))
         return
     split = split_of(Product(rows, columns, steps, whole))
@@ -158,10 +158,11 @@ def _emit_packed(l: Lowering, task: Task, steps: int, params: tuple[int | float,
     """One instruction, or one for each slice of columns, over a matrix that is constant."""
     columns = task.y.shape[-1]
     matrix = _Matrix(l, task, steps, columns)
-    for chosen in slices_of(columns, step_bytes=steps * PANEL * 4, limit=l.block_bytes):
-        part = _slice(l, task, chosen)
+    panel_bytes = steps * PANEL * l.stored.numpy.itemsize
+    for chosen in slices_of(columns, step_bytes=panel_bytes, limit=l.block_bytes):
+        part, panels = _slice(l, task, chosen), matrix.packed(chosen)
         cost = part.y.size * steps
-        inputs = [part.a, matrix.packed(chosen), part.bias, part.residual]
+        inputs = [part.a, panels.weights, part.bias, part.residual, *panels.scales]
         flags = (int(task.trans_a), 0, 1, 1.0)
         l.emit("matmul", inputs, [part.y], (*flags, *params), cost=cost, serial=cost < SMALL)
 
@@ -191,14 +192,14 @@ class _Matrix:
         self.steps, self.columns = steps, columns
         self.gathered = Columns(constant, steps, columns)
 
-    def packed(self, chosen: Slice) -> Operand:
-        """The block of one slice."""
+    def packed(self, chosen: Slice) -> Panels:
+        """The weights of one slice."""
         task = self.task
         key = f"matrix-{int(task.trans_b)}-{task.alpha!r}{chosen.key(self.columns)}"
         shape = (panels_of(chosen.size), self.steps, PANEL)
         pieces = self._rows if task.trans_b else self._columns
-        return self.lowering.packed(
-            task.name, key, shape, DType.FLOAT32, lambda: pieces(chosen.first, chosen.last)
+        return self.lowering.panels(
+            task.name, key, shape, lambda: pieces(chosen.first, chosen.last)
         )
 
     def _rows(self, first: int, last: int) -> Iterator[Any]:
