@@ -1,13 +1,14 @@
 """Latency against other runtimes, in one process, in turns: A B A B ..., medians, and their ratio.
 
     python benchmarks/latency.py [--models NAME...] [--threads 2 1] [--peers NAME...]
-                                 [--rounds N] [--json FILE]
+                                 [--rounds N] [--preempt] [--json FILE]
 
 The ratio is ours / the peer's: below 1 pelemay is faster. ``fastest`` is the ratio to the fastest
 peer, and its name. All outputs are compared before anything is timed; a peer whose answer is not
 ours is left out, and said. Peers run with their default settings and the same number of threads,
 in float32, which OpenVINO and ncnn have to be asked for where the processor has a shorter type. A
-round is one run of each: what else the machine does hits all alike.
+round is one run of each: what else the machine does hits all alike. If it does much, ``--preempt``
+gives the runs, and only them, the processors at once (Linux's real-time class; takes root).
 
 One that is not installed is left out: onnxruntime, openvino, and ncnn and litert, for which
 ``converted.py`` converts the networks; it says which packages that takes.
@@ -17,6 +18,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import statistics
 import sys
 import time
@@ -151,8 +153,27 @@ def agreeing(path: Path, feeds: dict[str, Any], threads: int, peers: list[str]) 
     return runs
 
 
-def compare(path: Path, threads: int, peers: list[str], rounds: int) -> dict[str, Any]:
+def schedule(policy: int) -> None:
+    """Set how all threads of this process, runtimes' too, are scheduled."""
+    priority = os.sched_param(0 if policy == os.SCHED_OTHER else 1)
+    for thread in Path("/proc/self/task").iterdir():
+        os.sched_setscheduler(int(thread.name), policy, priority)
+
+
+def compare(path: Path, threads: int, peers: list[str], options: Any) -> dict[str, Any]:
     runs = agreeing(path, feeds_of(path), threads, peers)
+    rounds = options.rounds or rounds_for(runs["pelemay"])
+    if not options.preempt:
+        return summary(timed(runs, rounds))
+    schedule(os.SCHED_FIFO)
+    try:
+        return summary(timed(runs, rounds))
+    finally:
+        schedule(os.SCHED_OTHER)
+
+
+def timed(runs: dict[str, Run], rounds: int) -> dict[str, list[float]]:
+    """Milliseconds of each run."""
     times: dict[str, list[float]] = {name: [] for name in runs}
     for _ in range(rounds):
         for name, run in runs.items():
@@ -160,6 +181,10 @@ def compare(path: Path, threads: int, peers: list[str], rounds: int) -> dict[str
             begin = time.perf_counter()
             run()
             times[name].append((time.perf_counter() - begin) * 1e3)
+    return times
+
+
+def summary(times: dict[str, list[float]]) -> dict[str, Any]:
     ours = times.pop("pelemay")
     ratios = {
         name: statistics.median(a / b for a, b in zip(ours, theirs, strict=True))
@@ -190,6 +215,7 @@ def main() -> None:
     parser.add_argument("--threads", nargs="+", type=int, default=[2, 1])
     parser.add_argument("--peers", nargs="+", default=list(PEERS))
     parser.add_argument("--rounds", type=int, default=0, help="0: as many as take 4 s, 15 at least")
+    parser.add_argument("--preempt", action="store_true", help="before all else on the machine")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     peers = installed(options.peers)
@@ -201,17 +227,14 @@ def main() -> None:
     for name in options.models:
         path = Path(name) if name.endswith(".onnx") else models.get(name).path
         for threads in options.threads:
-            rounds = options.rounds or rounds_for(path, threads)
-            row = {"model": name, "threads": threads, **compare(path, threads, peers, rounds)}
+            row = {"model": name, "threads": threads, **compare(path, threads, peers, options)}
             results.append(row)
             show(row, peers)
     if options.json:
         options.json.write_text(json.dumps(results, indent=1))
 
 
-def rounds_for(path: Path, threads: int) -> int:
-    run = pelemay(path, feeds_of(path), threads)
-    run()
+def rounds_for(run: Run) -> int:
     begin = time.perf_counter()
     run()
     return max(15, min(400, int(2 / (time.perf_counter() - begin))))
