@@ -9,7 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pelemay.cli.output import add_json_flag, console, print_json, size, table
-from pelemay.cli.programs import progress_bar, rows_of, show_fallbacks
+from pelemay.cli.programs import (
+    add_model_arguments,
+    output_of,
+    progress_bar,
+    rows_of,
+    show_fallbacks,
+)
 from pelemay.cli.sources import resolve
 from pelemay.errors import InputError
 
@@ -27,17 +33,7 @@ EXAMPLES = """\
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    parser.add_argument("model", metavar="MODEL", help="an ONNX file, or a name of 'models list'")
-    parser.add_argument(
-        "-o", "--output", metavar="FILE", help="where to write; MODEL.plm if not given"
-    )
-    parser.add_argument(
-        "--shape",
-        metavar="NAME=1x3x224x224",
-        action="append",
-        default=[],
-        help="the shape of an input whose sizes the model leaves open",
-    )
+    add_model_arguments(parser)
     parser.add_argument(
         "--value",
         metavar="NAME=JSON",
@@ -59,12 +55,11 @@ def run(args: argparse.Namespace) -> int:
     if args.into_cache:
         return _into_cache(args)
     source = resolve(args.model)
-    output = Path(args.output) if args.output else Path(source.name).with_suffix(".plm")
     started = time.perf_counter()
     with progress_bar(f"compiling {source.name}") as progress:
         compiled = pipeline.compile(
             source,
-            output,
+            output_of(args, source),
             shapes=shapes_of(args.shape),
             values=values_of(args.value),
             allow_fallback=not args.no_fallback,

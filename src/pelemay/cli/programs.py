@@ -1,13 +1,16 @@
-"""What commands say of a compiled program: its summary, its fallbacks, its instructions.
+"""What the commands that compile share: their arguments, and what they say of a program.
 
-In: what :func:`pelemay.program.describe.summary` found, or a program. Out: rows and text.
+In: an argument parser, what :func:`pelemay.program.describe.summary` found, or a program. Out: rows
+and text.
 """
 
 from __future__ import annotations
 
+import argparse
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pelemay.cli.output import console, size, table
@@ -16,6 +19,26 @@ if TYPE_CHECKING:
     from pelemay.program import Instruction, Program, Tensor
 
 Progress = Callable[[int, int], None]
+
+
+def add_model_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what is compiled, where it is written, and what open sizes are bound to."""
+    parser.add_argument("model", metavar="MODEL", help="an ONNX file, or a name of 'models list'")
+    parser.add_argument(
+        "-o", "--output", metavar="FILE", help="where to write; MODEL.plm if not given"
+    )
+    parser.add_argument(
+        "--shape",
+        metavar="NAME=1x3x224x224",
+        action="append",
+        default=[],
+        help="the shape of an input whose sizes the model leaves open",
+    )
+
+
+def output_of(args: argparse.Namespace, source: Path) -> Path:
+    """Where to write the program of a model: as asked for, or here, under the model's name."""
+    return Path(args.output) if args.output else Path(source.name).with_suffix(".plm")
 
 
 @contextmanager

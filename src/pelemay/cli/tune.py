@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pelemay.cli.output import add_json_flag, console, print_json, table
+from pelemay.cli.programs import add_model_arguments, output_of, progress_bar
 from pelemay.cli.sources import resolve
 
 if TYPE_CHECKING:
@@ -20,17 +20,7 @@ EXAMPLES = """\
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    parser.add_argument("model", metavar="MODEL", help="an ONNX file, or a name of 'models list'")
-    parser.add_argument(
-        "-o", "--output", metavar="FILE", help="where to write; MODEL.plm if not given"
-    )
-    parser.add_argument(
-        "--shape",
-        metavar="NAME=1x3x224x224",
-        action="append",
-        default=[],
-        help="the shape of an input whose sizes the model leaves open",
-    )
+    add_model_arguments(parser)
     parser.add_argument("--threads", type=int, metavar="N", help="all processors if not given")
     parser.add_argument("--isa", metavar="NAME", help="an instruction set; the best if not given")
     parser.add_argument(
@@ -43,20 +33,18 @@ def run(args: argparse.Namespace) -> int:
     """Measure, write, and say what changed."""
     from pelemay import pipeline
     from pelemay.cli.compile import shapes_of
-    from pelemay.cli.programs import progress_bar
     from pelemay.importers import load
     from pelemay.program.tuning import tune
     from pelemay.program.write import write_program
 
     source = resolve(args.model)
-    output = Path(args.output) if args.output else Path(source.name).with_suffix(".plm")
     model = load(source)
     program = pipeline.lower(model, shapes_of(args.shape))
     with progress_bar(f"measuring the layers of {source.name}") as progress:
         tuned, changes = tune(
             program, threads=args.threads, isa=args.isa, rounds=args.rounds, progress=progress
         )
-    written = write_program(tuned, output, release=model.release)
+    written = write_program(tuned, output_of(args, source), release=model.release)
     if args.json:
         print_json({"file": str(written.path), "changes": [as_data(c) for c in changes]})
     else:
