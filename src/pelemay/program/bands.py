@@ -4,14 +4,13 @@ In: a step of a plan that is a band. Out: calls of the same kernels as for whole
 range of rows where the kernel takes one, else over views of those rows; a band that goes round the
 end of a ring is two.
 
->>> list(unbroken(5, 11, (4,)))
+>>> list(unbroken(5, 11, 1, lambda begin, end: begin // 4 == (end - 1) // 4))
 [(5, 8), (8, 11)]
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from itertools import pairwise
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from pelemay.errors import PlanError
@@ -23,7 +22,7 @@ from pelemay.program.lowering import Cut
 
 if TYPE_CHECKING:
     from pelemay.graph import Graph, Node
-    from pelemay.plan import Plan, Step
+    from pelemay.plan import Placement, Plan, Step
     from pelemay.program.lowering import Lowering
     from pelemay.program.operand import Call
 
@@ -44,8 +43,12 @@ def banded(lowering: Lowering, plan: Plan, step: Step) -> list[Call]:
         with lowering.band(rows=(step.begin, step.end)):
             lower(lowering, node)
         return lowering.take()
-    rings = [plan.placements[name].ring for name in _by_rows(node, found)]
-    for begin, end in unbroken(step.begin, step.end, filter(None, rings)):
+
+    def together(begin: int, end: int) -> bool:
+        cuts = _cuts(plan.graph, node, found, begin, end)
+        return all(_is_together(cut, plan.placements.get(name)) for name, cut in cuts.items())
+
+    for begin, end in unbroken(step.begin, step.end, found.unit, together):
         with lowering.band(cuts=_cuts(plan.graph, node, found, begin, end)):
             if found.way is Way.GATHER:
                 _gather(lowering, node, begin, end, found.rows)
@@ -54,17 +57,21 @@ def banded(lowering: Lowering, plan: Plan, step: Step) -> list[Call]:
     return lowering.take()
 
 
-def unbroken(begin: int, end: int, rings: Iterable[int]) -> Iterator[tuple[int, int]]:
-    """Parts of [begin, end) that lie together in every ring."""
-    breaks = {row for ring in rings for row in range(-(-begin // ring) * ring, end, ring)}
-    edges = sorted({begin, end, *breaks})
-    return pairwise(edges)
+def unbroken(
+    begin: int, end: int, unit: int, together: Callable[[int, int], bool]
+) -> Iterator[tuple[int, int]]:
+    """Parts of [begin, end), as long as may be, whose rows lie together wherever they are held."""
+    while begin < end:
+        middle = min(begin + unit, end)
+        while middle < end and together(begin, min(middle + unit, end)):
+            middle = min(middle + unit, end)
+        yield begin, middle
+        begin = middle
 
 
-def _by_rows(node: Node, found: Local) -> list[str]:
-    pairs = zip(node.inputs, found.reaches, strict=False)
-    read = [name for name, reach in pairs if reach is not None]
-    return read if found.way is Way.GATHER else [*read, *filter(None, node.outputs)]
+def _is_together(cut: Cut, place: Placement | None) -> bool:
+    ring = place.ring if place is not None else 0
+    return not ring or cut.begin == cut.end or cut.begin // ring == (cut.end - 1) // ring
 
 
 def _cuts(graph: Graph, node: Node, found: Local, begin: int, end: int) -> dict[str, Cut]:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from pelemay.plan.bands.rows import ROWS, Local, Reach, Way, band_of
 from pelemay.plan.facts import Facts
@@ -203,14 +204,30 @@ class Chain:
         whole = set(self.outputs)
         return all(link.name in whole or link.local.axis == ROWS for link in self.links)
 
-    def banding(self, grain: int) -> Banding:
-        """The steps and rows held, if each node makes up to ``grain`` rows at a time."""
+    @cached_property
+    def replaced(self) -> Mapping[str, str]:
+        """Whole values that would take an operand's place, and that operand."""
+        return _Run(self, 1, set(), 1 << 60).replaced()
+
+    def banding(self, grain: int, room: int | None = None) -> Banding | None:
+        """The steps and rows held, if each node makes up to ``grain`` rows at a time.
+
+        Parameters
+        ----------
+        grain : int
+            Rows.
+        room : int, optional
+            Bytes that all rows held may take; None is given if they take more.
+        """
         refused: set[str] = set()
         while True:
-            run = _Run(self, grain, refused)
+            run = _Run(self, grain, refused, 1 << 60 if room is None else room)
             clash = run.all()
+            if run.is_over:
+                return None
             if clash is None:
-                return run.result()
+                found = run.result()
+                return found if room is None or found.ring_bytes <= room else None
             refused.add(clash)
 
 
@@ -221,6 +238,7 @@ class _Memory:
         self.members = members
         self.readers: list[tuple[int, str, Reach]] = []
         self.most = 0
+        self.row_bytes = 0
 
     def low(self, done: Sequence[int]) -> int:
         """The first row that someone still needs."""
@@ -230,8 +248,10 @@ class _Memory:
 class _Run:
     """The steps of a chain, one after the other."""
 
-    def __init__(self, chain: Chain, grain: int, refused: set[str]) -> None:
+    def __init__(self, chain: Chain, grain: int, refused: set[str], room: int) -> None:
         self.chain, self.grain = chain, grain
+        self.room, self.is_over = room, False
+        self.whole = frozenset((*chain.outputs, *chain.dying))
         self.links = chain.links
         self.done = [0] * len(self.links)
         self.steps: list[tuple[int, int, int]] = []
@@ -258,6 +278,11 @@ class _Run:
             else:
                 memory = self.memories.get(link.name) or _Memory([link.name])
             self.memories[link.name] = memory
+        for memory in self.memories.values():
+            if not self._hosts(memory):
+                first = memory.members[0]
+                row = math.prod(facts.shapes[first][ROWS + 1 :])
+                memory.row_bytes = row * facts.itemsizes[first]
         for i, link in enumerate(self.links):
             for read in link.reads:
                 held = self.memories.get(read.name)
@@ -269,7 +294,7 @@ class _Run:
         read = {r.name for link in self.links for r in link.reads}
         ends = [i for i, link in enumerate(self.links) if link.name not in read]
         ends += [i for i, link in enumerate(self.links) if link.name in read and self._is_end(link)]
-        while self.clash is None:
+        while self.clash is None and not self.is_over:
             left = [(self.done[i] / self.links[i].local.rows, i) for i in ends]
             share, index = min(left, default=(1.0, 0))
             if share >= 1:
@@ -284,9 +309,9 @@ class _Run:
         """Make rows until there are ``upto``; first what they need."""
         link = self.links[index]
         rows = link.local.rows
-        while self.done[index] < upto and self.clash is None:
+        while self.done[index] < upto and self.clash is None and not self.is_over:
             begin = self.done[index]
-            end = min(begin + self.grain, rows)
+            end = min(begin + link.local.grain(self.grain), rows)
             for read in link.reads:
                 maker = self.makers.get(read.name)
                 if maker is not None:
@@ -304,7 +329,11 @@ class _Run:
         low = memory.low(self.done)
         self.done[index] = end
         newest = max(self.done[self.makers[m]] for m in memory.members if m in self.makers)
-        memory.most = max(memory.most, newest - min(low, begin))
+        held = newest - min(low, begin)
+        if held > memory.most:
+            self.room -= (held - memory.most) * memory.row_bytes
+            memory.most = held
+            self.is_over = self.is_over or self.room < 0
 
     def _may_write(self, memory: _Memory, index: int, end: int) -> bool:
         """Whether nobody needs what lies at the slots of the rows before ``end`` any more."""
@@ -324,22 +353,27 @@ class _Run:
     def result(self) -> Banding:
         """What came out."""
         chain = self.chain
-        whole = {*chain.outputs, *chain.dying}
-        rings, guests, replaced = [], {}, {}
+        rings, guests = [], {}
         for memory in dict.fromkeys(self.memories.values()):
-            hosts = [m for m in memory.members if m in whole]
+            hosts = self._hosts(memory)
             if not hosts:
                 rings.append(self._held(memory))
                 continue
-            host = hosts[-1]
-            guests.update({m: host for m in memory.members if m not in whole})
-            if len(hosts) > 1 and hosts[-1] in self.makers:
-                replaced[hosts[-1]] = hosts[0]
+            guests.update({m: hosts[-1] for m in memory.members if m not in hosts})
         for link in self.links:
             if link.local.way is Way.GATHER:
                 shape, size = chain.facts.shapes[link.name], chain.facts.itemsizes[link.name]
                 rings.append(Held((band_of(link.name),), shape, size, 1))
-        return Banding(tuple(self.steps), tuple(rings), guests, replaced)
+        return Banding(tuple(self.steps), tuple(rings), guests, self.replaced())
+
+    def _hosts(self, memory: _Memory) -> list[str]:
+        """Those of the values that are whole."""
+        return [m for m in memory.members if m in self.whole]
+
+    def replaced(self) -> dict[str, str]:
+        """Whole values that take the place of one that was there before, and that one."""
+        hosts = map(self._hosts, dict.fromkeys(self.memories.values()))
+        return {h[-1]: h[0] for h in hosts if len(h) > 1 and h[-1] in self.makers}
 
     def _held(self, memory: _Memory) -> Held:
         first = memory.members[0]

@@ -13,6 +13,7 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import accumulate
 
 from pelemay.plan.bands.chain import MOST_NODES, Banding, Chain
 from pelemay.plan.bands.cost import estimate
@@ -69,6 +70,9 @@ class Cutter:
         self.locals_ = [local(graph, node) for node in graph.nodes]
         self._chains: dict[tuple[int, int], Chain | None] = {}
         self._bandings: dict[tuple[int, int, int], Banding] = {}
+        self._too_small: dict[tuple[int, int, int], int] = {}
+        self._micros: dict[int, list[float]] = {}
+        self._beside: dict[tuple[int, int], int] = {}
 
     @cached_property
     def last_reads(self) -> Mapping[str, int]:
@@ -82,11 +86,7 @@ class Cutter:
     @cached_property
     def places(self) -> tuple[int, ...]:
         """Where chains may begin and end: between nodes, where few bytes cross."""
-        count = len(self.order)
-        crossing = [0] * (count + 1)
-        for buffer in self.choice.buffers:
-            for at in range(buffer.first + 1, buffer.last + 1):
-                crossing[at] += buffer.nbytes
+        count, crossing = len(self.order), self._crossing
         found = []
         for at in range(count + 1):
             before = crossing[at - 1] if at else math.inf
@@ -137,33 +137,106 @@ class Cutter:
         if key not in self._bandings:
             chain = self.chain(begin, end)
             assert chain is not None
-            self._bandings[key] = chain.banding(grain)
+            found = chain.banding(grain)
+            assert found is not None
+            self._bandings[key] = found
         return self._bandings[key]
 
     def beside(self, begin: int, end: int) -> int:
         """Bytes that are held during a chain, without its rows."""
+        key = (begin, end)
+        if key not in self._beside:
+            self._beside[key] = self._held_beside(begin, end)
+        return self._beside[key]
+
+    def _held_beside(self, begin: int, end: int) -> int:
         chain = self.chain(begin, end)
         assert chain is not None
-        held = {b.name: aligned(b.nbytes) for b in self.choice.buffers if b.first < begin <= b.last}
-        forest = self.choice.assignment.forest
-        for name in chain.outputs:
-            storage = forest.storage_of[name]
-            if not storage.owner and storage.root not in held:
-                held[storage.root] = aligned(self.facts.nbytes(name))
-        return sum(held.values())
+        # Which operand an output replaces does not depend on how many rows are made at a time.
+        replaced = chain.replaced
+        new = (n for n in chain.outputs if n not in self.facts.owners and n not in replaced)
+        return self._crossing[begin] + sum(aligned(self.facts.nbytes(name)) for name in new)
+
+    @cached_property
+    def _crossing(self) -> list[int]:
+        """Bytes of the values that are made before each place and read after it."""
+        owners, count = self.facts.owners, len(self.order)
+        last = dict(self.last_reads)
+        bases: dict[str, str] = {}
+        made: dict[str, int] = {}
+        for at, number in enumerate(self.order):
+            node = self.facts.nodes[number]
+            for name in node.makes:
+                bases[name] = name
+                if self._is_view(number, name):
+                    bases[name] = bases.get(node.operands[0], node.operands[0])
+                else:
+                    made[name] = at
+        for name, base in bases.items():
+            last[base] = max(last.get(base, -1), last.get(name, -1))
+        changes = [0] * (count + 2)
+        for name, at in made.items():
+            if name not in owners and last.get(name, -1) > at:
+                changes[at + 1] += aligned(self.facts.nbytes(name))
+                changes[last[name] + 1] -= aligned(self.facts.nbytes(name))
+        return list(accumulate(changes))
+
+    def _is_view(self, number: int, name: str) -> bool:
+        """Whether a whole value takes no memory of its own."""
+        return self.facts.nodes[number].views is not None and name not in self._copied
+
+    @cached_property
+    def _copied(self) -> frozenset[str]:
+        """What could be a view, but is better copied or has to be."""
+        return frozenset(w.value for w in self.choice.assignment.copied if w.kind == "view")
+
+    @cached_property
+    def profile(self) -> list[int]:
+        """Bytes held while each node runs whole: as planned, or with what is joined copied."""
+        crossing, facts = self._crossing, self.facts
+        found = []
+        for at, number in enumerate(self.order):
+            node = facts.nodes[number]
+            new = [n for n in node.makes if n not in facts.owners and not self._is_view(number, n)]
+            replaces = any(self.last_reads[n] == at and n in self._alone for n in node.in_place)
+            made = 0 if replaces else sum(aligned(facts.nbytes(n)) for n in new)
+            found.append(min(crossing[at] + made, self.choice.profile[at]))
+        return found
 
     def nbytes(self, begin: int, end: int, grain: int) -> int:
         """Bytes held during a chain."""
         return self.beside(begin, end) + self.banding(begin, end, grain).ring_bytes
 
+    def fits(self, begin: int, end: int, grain: int, limit: int) -> bool:
+        """Whether a chain keeps to a limit; no more is found out than it takes to say so."""
+        key = (begin, end, grain)
+        if key in self._bandings:
+            return self.nbytes(begin, end, grain) <= limit
+        room = limit - self.beside(begin, end)
+        if room < self._too_small.get(key, 0):
+            return False
+        chain = self.chain(begin, end)
+        assert chain is not None
+        found = chain.banding(grain, room)
+        if found is None:
+            self._too_small[key] = room + 1
+            return False
+        self._bandings[key] = found
+        return True
+
     def micros(self, begin: int, end: int, grain: int) -> float:
         """Estimated time of a chain."""
-        total = 0.0
-        for number in self.order[begin:end]:
-            found = self.locals_[number]
-            if found is not None and found.way is not Way.VIEW:
-                total += estimate(self.facts, number, math.ceil(found.rows / grain))
-        return total
+        if grain not in self._micros:
+            found = [self._micros_of(number, grain) for number in self.order]
+            self._micros[grain] = list(accumulate(found, initial=0.0))
+        sums = self._micros[grain]
+        return sums[end] - sums[begin]
+
+    def _micros_of(self, number: int, grain: int) -> float:
+        found = self.locals_[number]
+        if found is None or found.way is Way.VIEW:
+            return 0.0
+        return estimate(self.facts, number, math.ceil(found.rows / found.grain(grain)))
 
     def whole(self, at: int) -> float:
         """Estimated time of one node as a whole."""
@@ -174,7 +247,7 @@ class Cutter:
 
     def least(self) -> int:
         """The smallest limit for which there is a cut."""
-        low, high = 0, max(self.choice.profile, default=0)
+        low, high = 0, max(self.profile, default=0)
         best = self.cut(high)
         assert best is not None
         most = best.nbytes
@@ -189,7 +262,7 @@ class Cutter:
 
     def cut(self, limit: int) -> Cut | None:
         """The fastest way to stay within a limit, or None."""
-        count, profile = len(self.order), self.choice.profile
+        count, profile = len(self.order), self.profile
         over = [0]
         for held in profile:
             over.append(over[-1] + (held > limit))
@@ -224,18 +297,20 @@ class Cutter:
                 continue
             if self.beside(begin, end) > limit:
                 continue
+            if best[begin][0] + self.micros(begin, end, GRAINS[0]) >= best[end][0]:
+                continue
             grain = self._grain(begin, end, limit)
             if grain:
                 yield begin, grain
 
     def _grain(self, begin: int, end: int, limit: int) -> int:
         """The most rows at a time that fit; 0 if none do."""
-        if self.nbytes(begin, end, 1) > limit:
+        if not self.fits(begin, end, 1, limit):
             return 0
         low, high = 0, len(GRAINS) - 1
         while low < high:
             middle = (low + high) // 2
-            if self.nbytes(begin, end, GRAINS[middle]) <= limit:
+            if self.fits(begin, end, GRAINS[middle], limit):
                 high = middle
             else:
                 low = middle + 1
@@ -252,6 +327,6 @@ class Cutter:
                 bands.append(Band(chain, self.banding(begin, at, grain), grain))
                 held = max(held, self.nbytes(begin, at, grain))
             else:
-                held = max(held, self.choice.profile[at - 1])
+                held = max(held, self.profile[at - 1])
             at = begin
         return Cut(tuple(reversed(bands)), held, best[-1][0])

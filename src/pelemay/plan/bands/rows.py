@@ -16,8 +16,9 @@ the batch is one.
 from __future__ import annotations
 
 import enum
+import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import Any
 
@@ -27,11 +28,18 @@ from pelemay.errors import ExecutionError
 from pelemay.graph import DType, Graph, Node, TensorType
 from pelemay.graph.operations.resize import tables_of
 from pelemay.graph.operations.windows import extent_of, window_of
-from pelemay.plan.aliasing import Form, ability, shape_of
-from pelemay.plan.layout import Ints
+from pelemay.plan.aliasing import Form, ability, shape_of, views
+from pelemay.plan.layout import Ints, Layout, Reshape, dense_strides
 
 ROWS = 1
 """The axis that is cut into bands."""
+
+
+TILE = 16
+"""Pixels or tokens that a product works on at a time."""
+
+NARROW = 4
+"""Rows of no more pixels, such as tokens, are done several at a time."""
 
 
 class Way(enum.Enum):
@@ -88,15 +96,25 @@ class Local:
         How many there are; with :attr:`Way.GATHER` those of the operand.
     reaches : tuple of Reach or None
         For each operand; None where it is needed whole, or left out.
+    unit : int
+        Rows are made in multiples of this.
     multiple : int
         Rows held at a time must be a multiple of this.
+    tile : int
+        Rows that are worth a step: more than one where a row has few pixels.
     """
 
     way: Way
     axis: int
     rows: int
     reaches: tuple[Reach | None, ...]
+    unit: int = 1
     multiple: int = 1
+    tile: int = 1
+
+    def grain(self, grain: int) -> int:
+        """Rows that are made at a time, where ``grain`` times a tile are asked for."""
+        return -(-grain * self.tile // self.unit) * self.unit
 
 
 def local(graph: Graph, node: Node) -> Local | None:
@@ -113,7 +131,9 @@ def local(graph: Graph, node: Node) -> Local | None:
     output = shapes[len(node.inputs)]
     if output is None or len(output) < 3 or output[0] != 1:
         return None
-    return rule(graph, node, inputs, output)
+    found = rule(graph, node, inputs, output)
+    pixels = math.prod(output[2:-1])
+    return replace(found, tile=TILE // pixels) if found and pixels <= NARROW else found
 
 
 def band_of(name: str) -> str:
@@ -224,7 +244,7 @@ def _conv_transpose(graph: Graph, node: Node, inputs: Shapes, output: Ints) -> L
     place = np.arange(output[ROWS]) + pad
     firsts = -((extent_of(w[2], dilation) - 1 - place) // stride)
     reach = _reach(firsts, place // stride + 1, x[ROWS])
-    return Local(Way.RANGE, ROWS, output[ROWS], (reach, *_residual(inputs, output)), stride)
+    return Local(Way.RANGE, ROWS, output[ROWS], (reach, *_residual(inputs, output)), 1, stride)
 
 
 def _pool(graph: Graph, node: Node, inputs: Shapes, output: Ints) -> Local | None:
@@ -262,30 +282,63 @@ def _resize(graph: Graph, node: Node, inputs: Shapes, output: Ints) -> Local | N
 
 
 def _concat(graph: Graph, node: Node, inputs: Shapes, output: Ints) -> Local | None:
-    axis = node.attributes.get("axis", 0)
-    if not isinstance(axis, int) or axis % len(output) == ROWS:
+    axis, rows = node.attributes.get("axis", 0), output[ROWS]
+    if not isinstance(axis, int):
         return None
-    reach = _same(ROWS, output[ROWS])
-    return Local(Way.CUT, ROWS, output[ROWS], (reach,) * len(inputs))
+    if axis % len(output) != ROWS:
+        return Local(Way.CUT, ROWS, rows, (_same(ROWS, rows),) * len(inputs))
+    reaches = []
+    start = 0
+    for shape in inputs:
+        assert shape is not None
+        size = shape[ROWS]
+        after = np.clip(np.arange(rows + 1) - start, 0, size).tolist()
+        reaches.append(Reach(ROWS, tuple(after[:-1]), tuple(after[1:])))
+        start += size
+    return Local(Way.CUT, ROWS, rows, tuple(reaches))
 
 
 def _part(graph: Graph, node: Node, inputs: Shapes, output: Ints) -> Local | None:
-    """Slices and splits of each row's last axis are views."""
+    """Slices and splits of each row are views."""
     x = inputs[0]
-    if x is None or x[:-1] != output[:-1] or any(n not in graph.constants for n in node.inputs[1:]):
+    if x is None or x[: ROWS + 1] != output[: ROWS + 1] or views(graph, node) is None:
         return None
     rest = (None,) * (len(inputs) - 1)
     return Local(Way.VIEW, ROWS, output[ROWS], (_same(ROWS, output[ROWS]), *rest))
 
 
+def _reshape(graph: Graph, node: Node, inputs: Shapes, output: Ints) -> Local | None:
+    """Each row in another shape is a view; an image as tokens, some for each of its rows."""
+    x = inputs[0]
+    rest = (None,) * (len(inputs) - 1)
+    if x is None or len(x) < 3:
+        return None
+    if x[: ROWS + 1] == output[: ROWS + 1]:
+        # Also where the elements of a row have gaps between them.
+        gaps = Layout(0, x, dense_strides((*x[:-1], x[-1] + 1)))
+        if Reshape(output).apply(gaps) is None:
+            return None
+        return Local(Way.VIEW, ROWS, output[ROWS], (_same(ROWS, output[ROWS]), *rest))
+    if len(x) != 4 or output != (1, x[1] * x[2], x[3]):
+        return None
+    row = np.arange(output[ROWS]) // x[2]
+    return Local(Way.CUT, ROWS, output[ROWS], (_reach(row, row + 1, x[1]), *rest), x[2], x[2])
+
+
 def _transpose(graph: Graph, node: Node, inputs: Shapes, output: Ints) -> Local | None:
     """Channels put last or first, where one of the two is a whole value."""
     order, x = node.attributes.get("perm"), inputs[0]
-    if x is None or order not in ((0, 2, 3, 1), (0, 3, 1, 2)):
+    if x is None:
         return None
-    if order == (0, 2, 3, 1):
+    if order in ((0, 2, 3, 1), (0, 2, 1)) and not _is_made(graph, node.inputs[0]):
         return Local(Way.CUT, ROWS, output[ROWS], (_same(2, output[ROWS]),))
-    return Local(Way.CUT, 2, output[2], (_same(ROWS, output[2]),))
+    if order in ((0, 3, 1, 2), (0, 2, 1)):
+        return Local(Way.CUT, 2, output[2], (_same(ROWS, output[2]),))
+    return None
+
+
+def _is_made(graph: Graph, name: str) -> bool:
+    return name in graph.producers
 
 
 def _mean(graph: Graph, node: Node, inputs: Shapes, output: Ints) -> Local | None:
@@ -311,6 +364,7 @@ _RULES: dict[tuple[str, str], Rule] = {
     ("", "RMSNormalization"): _normalization,
     ("", "ReduceMax"): _mean,
     ("", "ReduceMean"): _mean,
+    ("", "Reshape"): _reshape,
     ("", "Resize"): _resize,
     ("", "Slice"): _part,
     ("", "Softmax"): _normalization,
