@@ -118,6 +118,16 @@ def test_a_broken_model_is_a_model_error() -> None:
         pelemay.InferenceSession("no-such.onnx")
 
 
+def test_a_program_takes_no_feed_for_what_is_compiled_in(model: bytes, tmp_path: Path) -> None:
+    source, program = tmp_path / "m.onnx", tmp_path / "m.plm"
+    source.write_bytes(model)
+    pelemay.pipeline.compile(source, program, shapes={"x": (2, 3)})
+    session = pelemay.InferenceSession(program)
+    assert session.get_overridable_initializers() == []
+    with pytest.raises(InputError, match="there is no input 'bias'"):
+        session.run(None, {**FEEDS, "bias": np.float32([5])})
+
+
 RUN_OF_A_PROGRAM = """
 import sys
 import numpy as np

@@ -11,8 +11,9 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from pelemay.backends.in_place import InPlace
 from pelemay.backends.programs import ProgramRunnable
-from pelemay.backends.protocol import Buffers, Runnable
+from pelemay.backends.protocol import Runnable
 from pelemay.backends.specialized import SpecializedRunnable
 from pelemay.engine import native
 from pelemay.errors import UnsupportedError
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 SUFFIX = ".plm"
 
 
-class NativeBackend:
+class NativeBackend(InPlace):
     """Runs compiled programs; what has no instruction runs on the reference backend."""
 
     name = "native"
@@ -79,7 +80,8 @@ class NativeBackend:
         """As :meth:`prepare`, with what the model takes and gives."""
         if _is_program(path):
             program = _opened(path, threads=threads, **options)
-            return program, _signature(program)
+            # What a feed may replace in the model is part of the program.
+            return program, Signature.from_metadata({**program.metadata, "overridable": ()})
         from pathlib import Path
 
         from pelemay import cache
@@ -91,7 +93,7 @@ class NativeBackend:
             return _opened(made, threads=threads, **options)
 
         first = _opened(cache.compiled(source), threads=threads, **options)
-        signature = _signature(first)
+        signature = Signature.from_metadata(first.metadata)
         if signature.is_static and not signature.overridable:
             return first, signature
         by_value = (*signature.by_value, *signature.overridable)
@@ -101,26 +103,12 @@ class NativeBackend:
         """The parameters of an ONNX file, as read-only arrays that lie in it."""
         if _is_program(path):
             raise UnsupportedError("a compiled program keeps no parameters by their ONNX names")
-        from pelemay.importers import load
-
-        return load(path).parameters
-
-    def serialize(self, parameters: Mapping[str, Any]) -> Buffers:
-        """safetensors as a list of buffers; the payloads are views, not copies."""
-        from pelemay.serialization import serialize
-
-        buffers = serialize(parameters)
-        assert buffers is not None
-        return buffers
+        return super().parameters(path)
 
 
 def _is_program(path: str | Path) -> bool:
     """Found without pathlib: with what it imports, it takes 0.6 MiB."""
     return os.fspath(path).endswith(SUFFIX)
-
-
-def _signature(program: ProgramRunnable) -> Signature:
-    return Signature.from_metadata(program.metadata)
 
 
 def _opened(
