@@ -12,7 +12,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from pelemay.backends.protocol import Buffers
+from pelemay.backends.in_place import InPlace
 from pelemay.graph import Graph
 from pelemay.graph.evaluate import Executor, Table, evaluate
 
@@ -51,7 +51,7 @@ def _plain(value: Any) -> Any:
     return np.asarray(value) if isinstance(value, (np.generic, int, float)) else value
 
 
-class ReferenceBackend:
+class ReferenceBackend(InPlace):
     """Runs any ONNX model, correctly and slowly, with its weights left in the file."""
 
     name = "reference"
@@ -74,17 +74,3 @@ class ReferenceBackend:
 
         executor: Executor = numpy_table()
         return GraphRunnable(load(path).graph, wrap(executor) if wrap else executor)
-
-    def parameters(self, path: Path) -> Mapping[str, Any]:
-        """The parameters as read-only arrays that lie in the file."""
-        from pelemay.importers import load
-
-        return load(path).parameters
-
-    def serialize(self, parameters: Mapping[str, Any]) -> Buffers:
-        """safetensors as a list of buffers; the payloads are views, not copies."""
-        from pelemay.serialization import serialize
-
-        buffers = serialize(parameters)
-        assert buffers is not None
-        return buffers
