@@ -2,11 +2,23 @@
 
 #include <string.h>
 
+#if defined(__x86_64__) || defined(__i386__)
+#include <cpuid.h>
+#endif
+
 #include "../kernels/kernel.h"
 
 #define ISA(name) extern const pm_kernel_table PM_JOIN(pm_kernels_, name);
 #include "isas.def"
 #undef ISA
+
+#if defined(__x86_64__) || defined(__i386__)
+/* clang 14 does not know it by its name. */
+static bool has_f16c(void) {
+  unsigned a, b, c, d;
+  return __get_cpuid(1, &a, &b, &c, &d) && (c & bit_F16C);
+}
+#endif
 
 static bool is_there(const char *isa) {
 #if defined(__x86_64__) || defined(__i386__)
@@ -15,7 +27,7 @@ static bool is_there(const char *isa) {
     return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
            __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl");
   if (!strcmp(isa, "avx2"))
-    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && has_f16c();
 #else
   (void)isa;
 #endif
