@@ -47,8 +47,16 @@ static PyObject *memory(PyObject *module, PyObject *unused) {
   return dict;
 }
 
+static PyObject *trim(PyObject *module, PyObject *unused) {
+  (void)module;
+  (void)unused;
+  pm_memory_trim();
+  Py_RETURN_NONE;
+}
+
 PyMethodDef pm_module_methods[] = {
     {"memory", memory, METH_NOARGS,
      "memory(): bytes that this process holds, and that it may hold in all; None where nothing limits it."},
+    {"trim", trim, METH_NOARGS, "trim(): give back pages of mapped files that were only read."},
     {NULL, NULL, 0, NULL},
 };

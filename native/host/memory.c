@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -315,4 +316,58 @@ uint64_t pm_memory_auto(const pm_limits *limits, const char **what) {
     if (all[i].bytes < all[least].bytes) least = i;
   if (what) *what = all[least].what;
   return all[least].bytes;
+}
+
+/* A mapping of a file, from the line that begins its part of /proc/self/smaps. */
+typedef struct {
+  uint64_t begin, end;
+  bool read_only;
+} mapping;
+
+static bool hex_at(const char **text, uint64_t *number) {
+  const char *begin = *text;
+  for (*number = 0;; ++*text) {
+    const char c = **text;
+    const int digit = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+    if (digit < 0) return *text > begin;
+    *number = *number * 16 + (uint64_t)digit;
+  }
+}
+
+/* begin-end perms offset device inode path */
+static bool is_mapping(const char *line, mapping *m) {
+  const char *text = line;
+  uint64_t begin, end, offset;
+  if (!hex_at(&text, &begin) || *text++ != '-' || !hex_at(&text, &end) || *text++ != ' ') return false;
+  if (strlen(text) < 5 || text[4] != ' ') return false;
+  const bool writable = text[1] == 'w', shared = text[3] != 'p';
+  text += 5;
+  if (!hex_at(&text, &offset)) return false;
+  while (*text == ' ') text++;
+  while (*text && *text != ' ') text++;
+  const uint64_t inode = number_at(&text);
+  *m = (mapping){begin, end, !writable && !shared && inode && inode != PM_UNLIMITED};
+  return true;
+}
+
+void pm_memory_trim(void) {
+#ifdef MADV_DONTNEED
+  reader r;
+  char line[LINE];
+  if (!open_text(&r, "/proc/self/smaps")) return;
+  mapping m = {0};
+  uint64_t own = 1;
+  const field anonymous = {"Anonymous", &own};
+  while (next_line(&r, line)) {
+    if (is_mapping(line, &m)) {
+      own = 1;
+      continue;
+    }
+    take_field(line, &anonymous);
+    if (!m.read_only || own) continue;
+    madvise((void *)(uintptr_t)m.begin, (size_t)(m.end - m.begin), MADV_DONTNEED);
+    m.read_only = false;
+  }
+  close(r.fd);
+#endif
 }

@@ -29,4 +29,8 @@ void pm_memory_limits(pm_limits *limits, const pm_held *held);
 /* The least of the limits, and what sets it, in words; `what` may be NULL. */
 uint64_t pm_memory_auto(const pm_limits *limits, const char **what);
 
+/* Give back the pages of mapped files that were only read: code that start-up needed, for the most
+   part. They come back when they are touched. No data of this process is lost. */
+void pm_memory_trim(void);
+
 #endif
