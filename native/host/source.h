@@ -9,11 +9,11 @@
 
 typedef struct {
   int fd;
-  bool direct;         /* whether reads go past the page cache */
-  uint8_t *head;       /* all that comes before the weights */
+  bool direct;   /* whether reads go past the page cache */
+  uint8_t *head; /* all that comes before the weights, in pages of their own */
   size_t head_bytes;
   uint64_t file_bytes;
-  uint64_t identity[4]; /* device, inode and times, as they were when the file was opened */
+  int64_t modified[2]; /* seconds and nanoseconds, as they were when it was opened */
 } pm_source;
 
 /* Read the head. errno says what went wrong after PM_E_IO. */

@@ -41,7 +41,7 @@ typedef enum { PM_ARENA, PM_WEIGHTS, PM_INPUT, PM_OUTPUT, PM_SPACE_COUNT } pm_sp
 
 typedef struct {
   uint8_t dtype, rank, space, flags;
-  uint32_t index;   /* of the input or output, where the space is one of those */
+  uint32_t index;   /* of the input, the output, or the block of weights, where the space is one of those */
   uint64_t offset;  /* bytes, from the start of the space, input or output */
   uint32_t ring;    /* rows of dimension rank-3 that are held at a time; 0 means all */
   uint32_t name;    /* byte in the strings, or PM_NONE */
@@ -103,7 +103,7 @@ typedef struct {
   const pm_block *blocks;
   const char *strings;
   const char *metadata;
-  const uint8_t *weights;
+  const uint8_t *weights; /* NULL where only the head was opened */
   size_t n_tensors, n_instrs, n_operands, n_params, n_inputs, n_outputs, n_blocks;
   size_t strings_bytes, metadata_bytes;
 } pm_program;
@@ -116,6 +116,10 @@ typedef struct {
 
 /* Check the bytes of a whole file and point into them. The tables are only read. */
 pm_status pm_program_open(pm_program *program, const uint8_t *bytes, size_t nbytes, pm_place *place);
+
+/* The same for the head alone, all that comes before the weights, of a file of so many bytes. */
+pm_status pm_program_open_head(pm_program *program, const uint8_t *head, size_t head_bytes,
+                               uint64_t file_bytes, pm_place *place);
 
 /* What an instruction takes of the scratch: bytes that its workers share, then bytes of each; both
    are multiples of PM_ALIGNMENT. */
@@ -143,6 +147,21 @@ typedef struct {
   pm_status (*poll)(void *user);
 } pm_callbacks;
 
+/* Weights that come and go while a program runs. */
+typedef struct {
+  void *user;
+  /* Where each operand among the weights lies, instruction after instruction; NULL: all of them lie
+     where the program is. */
+  const uint8_t *const *places;
+  const uint32_t *first; /* for each instruction and one more, the first of its places */
+  /* Called by each worker before an instruction that has such operands; returns when they are there,
+     or will not be: the same to all of them. Worker 0 gives what is to be called now and then while
+     it waits, the others NULL. */
+  pm_status (*need)(void *user, uint32_t instr, const pm_callbacks *polling);
+  /* Called by worker 0 when an instruction is done by all. */
+  void (*done)(void *user, uint32_t instr);
+} pm_blocks;
+
 /* The kernels of one instruction set. */
 typedef struct pm_kernel_table pm_kernel_table;
 
@@ -155,6 +174,7 @@ typedef struct {
   const uint8_t *const *inputs;
   uint8_t *const *outputs;  /* each of pm_span_bytes() at least */
   pm_callbacks callbacks;
+  pm_blocks blocks;
   uint64_t (*now_ns)(void); /* a clock, where times are wanted, or NULL */
   uint64_t *times_ns;       /* for each instruction, or NULL */
 } pm_run_args;

@@ -46,7 +46,7 @@ static bool find(const pm_section *section, size_t size, const uint8_t *bytes, s
 }
 
 static bool find_tables(pm_program *p, const pm_header *h, const uint8_t *bytes) {
-  const size_t limit = (size_t)h->weights_offset;
+  const size_t limit = (size_t)h->weights_offset; /* at most the bytes of the head */
   return find(&h->tensors, sizeof(pm_tensor), bytes, limit, (const void **)&p->tensors, &p->n_tensors) &&
          find(&h->instrs, sizeof(pm_instr), bytes, limit, (const void **)&p->instrs, &p->n_instrs) &&
          find(&h->operands, 4, bytes, limit, (const void **)&p->operands, &p->n_operands) &&
@@ -66,14 +66,14 @@ static uint32_t head_crc(const pm_header *header, const uint8_t *bytes) {
   return pm_crc32(crc, bytes + sizeof blank, (size_t)header->weights_offset - sizeof blank);
 }
 
-static pm_status check_header(const uint8_t *bytes, size_t nbytes) {
+static pm_status check_header(const uint8_t *bytes, size_t nbytes, uint64_t file_bytes) {
   const pm_header *h = (const pm_header *)bytes;
   if (nbytes < sizeof magic || memcmp(bytes, magic, sizeof magic) != 0) return PM_E_MAGIC;
   if (nbytes < sizeof *h) return PM_E_TRUNCATED;
   if (h->major != PM_FORMAT_MAJOR) return PM_E_VERSION;
-  if (h->header_bytes < sizeof *h || h->file_bytes != nbytes) return PM_E_TRUNCATED;
+  if (h->header_bytes < sizeof *h || h->file_bytes != file_bytes) return PM_E_TRUNCATED;
   if (h->weights_offset < sizeof *h || h->weights_offset > nbytes) return PM_E_SECTION;
-  if (h->weights_bytes > nbytes - h->weights_offset) return PM_E_SECTION;
+  if (h->weights_bytes > file_bytes - h->weights_offset) return PM_E_SECTION;
   return head_crc(h, bytes) == h->head_crc ? PM_OK : PM_E_CRC;
 }
 
@@ -97,6 +97,13 @@ static bool is_possible(const pm_tensor *t) {
   return last_element(t) <= MAX_SPAN;
 }
 
+static bool lies_in_block(const pm_program *p, const pm_tensor *t) {
+  if (t->index >= p->n_blocks) return false;
+  const pm_block *b = &p->blocks[t->index];
+  if (t->offset < b->offset || t->offset - b->offset > b->nbytes) return false;
+  return pm_span_bytes(t) <= b->nbytes - (t->offset - b->offset);
+}
+
 /* Bytes of the space that the tensor says it lies in. */
 static uint64_t space_bytes(const pm_program *p, const pm_tensor *t) {
   switch (t->space) {
@@ -109,6 +116,7 @@ static uint64_t space_bytes(const pm_program *p, const pm_tensor *t) {
 
 static pm_status check_tensor(const pm_program *p, const pm_tensor *t) {
   if (!is_possible(t)) return PM_E_TENSOR;
+  if (t->space == PM_WEIGHTS && !lies_in_block(p, t)) return PM_E_BOUNDS;
   const bool listed = t->space != PM_INPUT || t->index < p->n_inputs;
   if (!listed || (t->space == PM_OUTPUT && t->index >= p->n_outputs)) return PM_E_TENSOR;
   const uint64_t span = pm_span_bytes(t), space = space_bytes(p, t);
@@ -201,14 +209,21 @@ static pm_status check_tables(const pm_program *p, pm_place *place) {
   return status;
 }
 
-pm_status pm_program_open(pm_program *program, const uint8_t *bytes, size_t nbytes, pm_place *place) {
+pm_status pm_program_open_head(pm_program *program, const uint8_t *head, size_t head_bytes,
+                               uint64_t file_bytes, pm_place *place) {
   place->instr = place->operand = PM_NONE;
-  pm_status status = check_header(bytes, nbytes);
+  const pm_status status = check_header(head, head_bytes, file_bytes);
   if (status != PM_OK) return status;
-  program->header = (const pm_header *)bytes;
-  program->weights = bytes + program->header->weights_offset;
-  if (!find_tables(program, program->header, bytes)) return PM_E_SECTION;
+  program->header = (const pm_header *)head;
+  program->weights = NULL;
+  if (!find_tables(program, program->header, head)) return PM_E_SECTION;
   return check_tables(program, place);
+}
+
+pm_status pm_program_open(pm_program *program, const uint8_t *bytes, size_t nbytes, pm_place *place) {
+  const pm_status status = pm_program_open_head(program, bytes, nbytes, nbytes, place);
+  if (status == PM_OK) program->weights = bytes + program->header->weights_offset;
+  return status;
 }
 
 /* The check agreed when the program was opened. */
@@ -231,17 +246,4 @@ size_t pm_scratch_bytes(const pm_program *program, int workers, pm_scratch *layo
     if (layout) layout[i] = part;
   }
   return most;
-}
-
-uint32_t pm_crc32(uint32_t crc, const uint8_t *bytes, size_t nbytes) {
-  static const uint32_t nibbles[16] = {
-      0x00000000, 0x1db71064, 0x3b6e20c8, 0x26d930ac, 0x76dc4190, 0x6b6b51f4, 0x4db26158, 0x5005713c,
-      0xedb88320, 0xf00f9344, 0xd6d6a3e8, 0xcb61b38c, 0x9b64c2b0, 0x86d3d2d4, 0xa00ae278, 0xbdbdf21c};
-  crc = ~crc;
-  for (size_t i = 0; i < nbytes; i++) {
-    crc ^= bytes[i];
-    crc = (crc >> 4) ^ nibbles[crc & 15];
-    crc = (crc >> 4) ^ nibbles[crc & 15];
-  }
-  return ~crc;
 }

@@ -32,8 +32,15 @@ static uint8_t *place_of(const pm_run_args *args, const pm_tensor *t) {
 }
 
 static void find_data(const pm_run_args *args, pm_call *call) {
-  for (int i = 0; i < call->n_in; i++)
-    if (call->in[i].t) call->in[i].data = place_of(args, call->in[i].t);
+  const uint8_t *const *places = args->blocks.places;
+  if (places) places += args->blocks.first[call->number];
+  for (int i = 0; i < call->n_in; i++) {
+    const pm_tensor *t = call->in[i].t;
+    if (t && places && t->space == PM_WEIGHTS)
+      call->in[i].data = (uint8_t *)(uintptr_t)*places++;
+    else if (t)
+      call->in[i].data = place_of(args, t);
+  }
   for (int i = 0; i < call->n_out; i++)
     if (call->out[i].t) call->out[i].data = place_of(args, call->out[i].t);
 }
@@ -46,6 +53,31 @@ static void run_kernel(const pm_run_args *args, uint32_t number, const pm_worker
   call.scratch = args->scratch;
   call.own_scratch = args->scratch + part->shared + (size_t)worker->id * part->own;
   args->kernels->kernels[call.instr->opcode](&call, worker);
+}
+
+/* What worker 0 does now and then while it waits for weights. */
+typedef struct {
+  const pm_run_args *args;
+  const pm_worker *worker;
+} waiting;
+
+static pm_status poll_waiting(void *user) {
+  const waiting *w = user;
+  const pm_callbacks *calls = &w->args->callbacks;
+  const pm_status status = calls->poll ? calls->poll(calls->user) : PM_OK;
+  if (status != PM_OK) pm_fail(w->worker, status);
+  return status;
+}
+
+/* Whether the weights that an instruction reads are there: for all of its workers, or for none. */
+static bool has_weights(const pm_run_args *args, uint32_t number, const pm_worker *worker) {
+  const pm_blocks *blocks = &args->blocks;
+  if (!blocks->places || blocks->first[number] == blocks->first[number + 1]) return true;
+  waiting w = {args, worker};
+  const pm_callbacks polling = {.user = &w, .poll = poll_waiting};
+  const pm_status status = blocks->need(blocks->user, number, worker->id ? NULL : &polling);
+  if (status != PM_OK) pm_fail(worker, status);
+  return status == PM_OK;
 }
 
 static void run_host(const pm_run_args *args, uint32_t number, const pm_worker *worker) {
@@ -62,6 +94,7 @@ static bool is_serial(const pm_program *program, size_t number) {
 static void run_alone(const pm_run_args *args, uint32_t number, const pm_worker *worker) {
   if (worker->id) return;
   const pm_worker alone = {worker->team, 0, 1};
+  if (!has_weights(args, number, &alone)) return;
   if (args->program->instrs[number].opcode == PM_OP_host)
     run_host(args, number, &alone);
   else
@@ -72,6 +105,7 @@ static void run_alone(const pm_run_args *args, uint32_t number, const pm_worker 
 static void between(const pm_run_args *args, size_t number, const pm_worker *worker) {
   if (worker->id) return;
   if (args->times_ns) args->times_ns[number] = args->now_ns();
+  if (args->blocks.places) args->blocks.done(args->blocks.user, (uint32_t)number);
   if (!args->callbacks.poll) return;
   const pm_status status = args->callbacks.poll(args->callbacks.user);
   if (status != PM_OK) pm_fail(worker, status);
@@ -89,7 +123,7 @@ pm_status pm_walk(const pm_run_args *args, const pm_worker *worker) {
     const bool serial = is_serial(program, i);
     if (serial)
       run_alone(args, (uint32_t)i, worker);
-    else
+    else if (has_weights(args, (uint32_t)i, worker))
       run_kernel(args, (uint32_t)i, worker);
     const bool meets = !serial || i + 1 == program->n_instrs || !is_serial(program, i + 1);
     if (meets) pm_barrier(worker);

@@ -21,13 +21,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pelemay.backends.programs import ProgramRunnable
-from pelemay.engine import Engine, dtype_of, native, open_program
+from pelemay.engine import Engine, dtype_of, native, open_program, verify_weights
 from pelemay.errors import GraphError, InputError, ModelError, PelemayError, UnsupportedError
 from pelemay.graph import DType, Graph
 from pelemay.plan.types import Plan
 from pelemay.program import Block, Instruction, Program, Space, Tensor
 from pelemay.program.build import build
 from pelemay.program.encode import Numbers, encode
+from pelemay.program.image import image
 from pelemay.program.layout import BLOCK, HEADER, INSTRUCTION, TENSOR
 from pelemay.program.read import read_header, read_metadata, read_program, verify
 from pelemay.program.write import write_program
@@ -233,6 +234,47 @@ def test_a_file_that_is_cut_off_is_refused(program: Program, plm: Writer, size: 
         verify(path)
     with pytest.raises(ModelError):
         open_program(path)
+
+
+def two_blocks(*places: tuple[int, int]) -> bytes:
+    """A program that copies 8 bytes of weights, at (block, offset), for each place."""
+    weights = tuple(
+        Tensor(DType.FLOAT32, (2,), (1,), Space.WEIGHTS, index=index, offset=offset)
+        for index, offset in places
+    )
+    outputs = tuple(
+        Tensor(DType.FLOAT32, (2,), (1,), Space.OUTPUT, index=i) for i in range(len(places))
+    )
+    numbers = range(len(places))
+    copies = tuple(Instruction("copy", (i,), (len(places) + i,)) for i in numbers)
+    blocks = tuple(
+        Block(f"b{i}", 64 * i, 24, pieces=lambda i=i: iter((np.full(6, i, np.float32),)))
+        for i in range(2)
+    )
+    ends = tuple(len(places) + i for i in numbers)
+    return image(Program(0, (*weights, *outputs), copies, (), ends, blocks))
+
+
+def test_a_tensor_lies_in_the_block_that_it_names() -> None:
+    y = Engine(open_program(two_blocks((0, 16), (1, 64)))).run([])
+    assert [x.tolist() for x in y] == [[0, 0], [1, 1]]
+
+
+@pytest.mark.parametrize("place", [(0, 20), (0, 64), (1, 16), (1, 84), (2, 64), (0, 32), (1, 96)])
+def test_a_tensor_outside_of_its_block_is_refused(place: tuple[int, int]) -> None:
+    with pytest.raises(ModelError, match="a tensor reaches beyond its memory"):
+        open_program(two_blocks(place))
+
+
+@pytest.mark.parametrize("size", [1, 2, 7, 8, 63, 1000, 1 << 15, (1 << 15) + 5, 123_457])
+def test_checksums_are_those_of_zlib(size: int) -> None:
+    data = np.random.default_rng(size).integers(0, 256, size, np.uint8)
+    block = Block("b", 0, size, pieces=lambda: iter((data,)))
+    whole = bytearray(image(Program(0, (), (), (), (), (block,))))
+    verify_weights(open_program(bytes(whole)))
+    whole[-1 - size // 2] ^= 1
+    with pytest.raises(ModelError, match="a checksum does not match"):
+        verify_weights(open_program(bytes(whole)))
 
 
 def with_checksum(head: bytes) -> bytes:

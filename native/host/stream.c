@@ -1,0 +1,350 @@
+#define _GNU_SOURCE
+#include "stream.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "file.h"
+#include "stream_plan.h"
+
+#define STACK_BYTES (64u << 10)
+#define POLL_NS 20000000
+#define BOUNCE_BYTES (128u << 10)
+#define NOBODY INT64_MAX
+
+/* The reader makes steps: the first reads the small blocks that stay, then one for each load. Steps
+   and instructions are counted on from run to run. */
+struct pm_stream {
+  const pm_source *source;
+  const pm_program *program;
+  pm_stream_plan plan;
+  uint8_t *memory;
+  const uint8_t **places;
+  bool *there;          /* for each load that stays, whether it has been read; the reader's own */
+  bool has_small;       /* the same for the small blocks */
+  pid_t owner;          /* the process that memory and thread are of; 0 before the first run */
+  int64_t begun;        /* runs that were begun since the reader began anew; written between runs */
+  _Alignas(64) _Atomic int64_t made;     /* steps */
+  _Alignas(64) _Atomic int64_t done;     /* instructions */
+  _Atomic int64_t waits_for;             /* how many must be done for the reader to go on */
+  pthread_mutex_t lock; /* over the following; `made` is written under it too */
+  pthread_cond_t moved, freed;
+  pm_status failed; /* why nothing more comes in this run */
+  bool anew, ended; /* what the reader is told */
+  pthread_t thread;
+};
+
+static int64_t steps_of(const pm_stream *s) { return 1 + (int64_t)s->plan.n_loads; }
+
+/* Reading. */
+
+static pm_status check_block(const pm_stream *s, uint32_t number, const uint8_t *at) {
+  const pm_block *block = &s->program->blocks[number];
+  if (pm_crc32(0, at, (size_t)block->nbytes) == block->crc) return PM_OK;
+  return pm_source_unchanged(s->source) == PM_E_CHANGED ? PM_E_CHANGED : PM_E_CRC;
+}
+
+static pm_status read_load(const pm_stream *s, const pm_load *load) {
+  const uint64_t weights = s->program->header->weights_offset;
+  const uint64_t left = s->source->file_bytes - load->offset;
+  uint8_t *slot = s->memory + load->slot;
+  pm_status status =
+      pm_source_read(s->source, load->offset, (size_t)(load->nbytes < left ? load->nbytes : left), slot);
+  for (uint32_t i = load->blocks; i < load->blocks + load->count && status == PM_OK; i++) {
+    const uint32_t block = s->plan.held[i];
+    status = check_block(s, block, slot + (weights + s->program->blocks[block].offset - load->offset));
+  }
+  return status;
+}
+
+/* How many of the small blocks from `first` on are read at once, and where the last of them ends. */
+static size_t small_group(const pm_stream *s, size_t first, uint64_t begin, uint64_t *end) {
+  const uint64_t weights = s->program->header->weights_offset;
+  size_t i = first;
+  for (*end = begin; i < s->plan.n_small; i++) {
+    const pm_block *block = &s->program->blocks[s->plan.small[i].block];
+    const uint64_t last = weights + block->offset + block->nbytes;
+    if (last > begin + BOUNCE_BYTES || (i > first && weights + block->offset > *end + PM_SMALL_BLOCK)) break;
+    if (last > *end) *end = last;
+  }
+  return i;
+}
+
+static pm_status read_small(const pm_stream *s, uint8_t *bounce) {
+  const uint64_t weights = s->program->header->weights_offset;
+  pm_status status = PM_OK;
+  for (size_t i = 0, next; i < s->plan.n_small && status == PM_OK; i = next) {
+    uint64_t end;
+    const uint64_t begin = (weights + s->program->blocks[s->plan.small[i].block].offset) / PM_PAGE * PM_PAGE;
+    next = small_group(s, i, begin, &end);
+    status = pm_source_read(s->source, begin, (size_t)(end - begin), bounce);
+    for (; i < next && status == PM_OK; i++) {
+      const pm_small *small = &s->plan.small[i];
+      const pm_block *block = &s->program->blocks[small->block];
+      const uint8_t *from = bounce + (weights + block->offset - begin);
+      uint8_t *to = s->memory + small->place;
+      for (uint64_t k = 0; k < block->nbytes; k++) to[k] = from[k];
+      status = check_block(s, small->block, to);
+    }
+  }
+  return status;
+}
+
+static pm_status read_all_small(const pm_stream *s) {
+  if (!s->plan.n_small) return PM_OK;
+  uint8_t *bounce = pm_pages_new(BOUNCE_BYTES + PM_PAGE);
+  if (!bounce) return PM_E_MEMORY;
+  const pm_status status = read_small(s, bounce);
+  pm_pages_free(bounce, BOUNCE_BYTES + PM_PAGE);
+  return status;
+}
+
+static pm_status make_step(pm_stream *s, size_t number) {
+  bool *there = number ? &s->there[number - 1] : &s->has_small;
+  if (*there) return PM_OK;
+  const pm_status status = number ? read_load(s, &s->plan.loads[number - 1]) : read_all_small(s);
+  *there = status == PM_OK && (!number || s->plan.loads[number - 1].stays);
+  return status;
+}
+
+/* The reader. */
+
+/* Waits, with the lock held, until so many instructions are done; false if there is something else to do. */
+static bool wait_for_room(pm_stream *s, int64_t instrs) {
+  atomic_store(&s->waits_for, instrs);
+  while (!s->anew && !s->ended && atomic_load(&s->done) < instrs) pthread_cond_wait(&s->freed, &s->lock);
+  atomic_store(&s->waits_for, NOBODY);
+  return !s->anew && !s->ended;
+}
+
+/* How many instructions must be done before a step may be made. */
+static int64_t room_for(const pm_stream *s, int64_t run, size_t step) {
+  const pm_load *load = step ? &s->plan.loads[step - 1] : NULL;
+  if (!load || load->stays || load->after == PM_ANY_TIME) return 0;
+  return run * (int64_t)s->program->n_instrs + load->after + 1;
+}
+
+/* With the lock held. Ends when nothing more can be read, or the reader is told to do something else. */
+static void read_on(pm_stream *s) {
+  for (int64_t run = 0;; run++)
+    for (size_t step = 0; step < (size_t)steps_of(s); step++) {
+      if (!wait_for_room(s, room_for(s, run, step))) return;
+      pthread_mutex_unlock(&s->lock);
+      const pm_status status = make_step(s, step);
+      pthread_mutex_lock(&s->lock);
+      if (s->failed == PM_OK) s->failed = status;
+      if (s->anew || s->ended || s->failed != PM_OK) return;
+      atomic_store(&s->made, run * steps_of(s) + (int64_t)step + 1);
+      pthread_cond_broadcast(&s->moved);
+    }
+}
+
+static void *work(void *argument) {
+  pm_stream *s = argument;
+  pthread_mutex_lock(&s->lock);
+  while (!s->ended) {
+    if (s->anew) {
+      s->anew = false;
+      s->failed = PM_OK;
+      atomic_store(&s->made, 0);
+      atomic_store(&s->done, 0);
+      pthread_cond_broadcast(&s->moved);
+      read_on(s);
+      pthread_cond_broadcast(&s->moved);
+    } else {
+      pthread_cond_wait(&s->freed, &s->lock);
+    }
+  }
+  pthread_mutex_unlock(&s->lock);
+  return NULL;
+}
+
+/* Waiting. */
+
+static void add_ns(struct timespec *t, long ns) {
+  t->tv_nsec += ns;
+  if (t->tv_nsec < 1000000000) return;
+  t->tv_nsec -= 1000000000;
+  t->tv_sec++;
+}
+
+#if defined(__APPLE__)
+#define CLOCK CLOCK_REALTIME
+static int use_clock(pthread_condattr_t *attributes) { return attributes ? 0 : 1; }
+#else
+#define CLOCK CLOCK_MONOTONIC
+static int use_clock(pthread_condattr_t *attributes) {
+  return pthread_condattr_setclock(attributes, CLOCK_MONOTONIC);
+}
+#endif
+
+/* With the lock held; the lock is left while the caller is asked. */
+static void wait_and_poll(pm_stream *s, const pm_callbacks *polling) {
+  struct timespec until;
+  clock_gettime(CLOCK, &until);
+  add_ns(&until, POLL_NS);
+  pthread_cond_timedwait(&s->moved, &s->lock, &until);
+  pthread_mutex_unlock(&s->lock);
+  const pm_status status = polling->poll(polling->user);
+  pthread_mutex_lock(&s->lock);
+  if (s->failed == PM_OK) s->failed = status;
+}
+
+/* All workers get the same answer: `made` does not move after a failure, which only matters to those
+   that still wait. */
+static pm_status need(void *user, uint32_t instr, const pm_callbacks *polling) {
+  pm_stream *s = user;
+  const int64_t wanted = (s->begun - 1) * steps_of(s) + 1 + s->plan.needs[instr];
+  if (atomic_load_explicit(&s->made, memory_order_acquire) >= wanted) return PM_OK;
+  pthread_mutex_lock(&s->lock);
+  while (atomic_load(&s->made) < wanted && s->failed == PM_OK) {
+    if (polling && polling->poll)
+      wait_and_poll(s, polling);
+    else
+      pthread_cond_wait(&s->moved, &s->lock);
+  }
+  const pm_status status = atomic_load(&s->made) >= wanted ? PM_OK : s->failed;
+  if (s->failed != PM_OK) pthread_cond_broadcast(&s->moved);
+  pthread_mutex_unlock(&s->lock);
+  return status;
+}
+
+/* By worker 0, in order. */
+static void done(void *user, uint32_t instr) {
+  pm_stream *s = user;
+  const int64_t count = (s->begun - 1) * (int64_t)s->program->n_instrs + instr + 1;
+  atomic_store(&s->done, count);
+  if (atomic_load(&s->waits_for) > count) return;
+  pthread_mutex_lock(&s->lock);
+  pthread_cond_signal(&s->freed);
+  pthread_mutex_unlock(&s->lock);
+}
+
+/* Making and ending. */
+
+pm_status pm_stream_need_of(const pm_program *program, uint64_t budget, pm_stream_need *need_of) {
+  pm_stream_plan plan;
+  const pm_status status = pm_stream_plan_new(&plan, program, budget);
+  *need_of = (pm_stream_need){plan.least, plan.most, plan.memory, plan.window, plan.resident, plan.read, plan.overhead};
+  if (status == PM_OK) pm_stream_plan_free(&plan);
+  return status;
+}
+
+pm_status pm_stream_new(pm_stream **stream, const pm_source *source, const pm_program *program,
+                        uint64_t budget) {
+  pm_stream *s = aligned_alloc(64, (sizeof *s + 63) / 64 * 64);
+  if (!s) return PM_E_MEMORY;
+  *s = (pm_stream){.source = source, .program = program, .waits_for = NOBODY};
+  const pm_status status = pm_stream_plan_new(&s->plan, program, budget);
+  if (status == PM_OK) {
+    s->places = calloc(s->plan.first[program->n_instrs] + 1u, sizeof *s->places);
+    s->there = calloc(s->plan.n_loads + 1, sizeof *s->there);
+    if (s->places && s->there) {
+      *stream = s;
+      return PM_OK;
+    }
+    pm_stream_plan_free(&s->plan);
+  }
+  free(s->places);
+  free(s->there);
+  free(s);
+  return status == PM_OK ? PM_E_MEMORY : status;
+}
+
+pm_blocks pm_stream_blocks(pm_stream *stream) {
+  return (pm_blocks){stream, stream->places, stream->plan.first, need, done};
+}
+
+/* A child of fork() does not get the pages: the parent's reads may be under way into them. */
+static pm_status take_memory(pm_stream *s) {
+  s->memory = pm_pages_new((size_t)s->plan.memory);
+  if (!s->memory) return PM_E_MEMORY;
+#if defined(MADV_DONTFORK)
+  if (s->plan.memory) madvise(s->memory, (size_t)s->plan.memory, MADV_DONTFORK);
+#endif
+  for (uint32_t i = 0; i < s->plan.first[s->program->n_instrs]; i++)
+    s->places[i] = s->memory + s->plan.places[i];
+  s->has_small = false;
+  for (size_t i = 0; i < s->plan.n_loads; i++) s->there[i] = false;
+  return PM_OK;
+}
+
+static bool make_lock(pm_stream *s) {
+  pthread_condattr_t attributes;
+  if (pthread_condattr_init(&attributes)) return false;
+  const bool made = !use_clock(&attributes) && !pthread_mutex_init(&s->lock, NULL) &&
+                    !pthread_cond_init(&s->moved, &attributes) && !pthread_cond_init(&s->freed, NULL);
+  pthread_condattr_destroy(&attributes);
+  return made;
+}
+
+/* Signals go to the caller's thread. */
+static bool make_thread(pm_stream *s) {
+  sigset_t all, before;
+  pthread_attr_t attributes;
+  pthread_attr_init(&attributes);
+  pthread_attr_setstacksize(&attributes, STACK_BYTES);
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  const bool made = !pthread_create(&s->thread, &attributes, work, s);
+  pthread_sigmask(SIG_SETMASK, &before, NULL);
+  pthread_attr_destroy(&attributes);
+  return made;
+}
+
+static pm_status begin_process(pm_stream *s) {
+  s->owner = 0;
+  s->anew = s->ended = false;
+  s->waits_for = NOBODY;
+  const pm_status status = take_memory(s);
+  if (status != PM_OK) return status;
+  if (make_lock(s) && make_thread(s)) {
+    s->owner = getpid();
+    return PM_OK;
+  }
+  pm_pages_free(s->memory, (size_t)s->plan.memory);
+  return PM_E_MEMORY;
+}
+
+pm_status pm_stream_begin(pm_stream *s) {
+  const bool first = s->owner != getpid();
+  if (first) {
+    const pm_status status = begin_process(s);
+    if (status != PM_OK) return status;
+  }
+  pthread_mutex_lock(&s->lock);
+  const bool whole = atomic_load(&s->done) == s->begun * (int64_t)s->program->n_instrs;
+  if (first || !whole || s->failed != PM_OK) {
+    s->anew = true;
+    s->begun = 0;
+    pthread_cond_signal(&s->freed);
+    while (s->anew) pthread_cond_wait(&s->moved, &s->lock);
+  }
+  s->begun++;
+  pthread_mutex_unlock(&s->lock);
+  return PM_OK;
+}
+
+void pm_stream_free(pm_stream *s) {
+  if (!s) return;
+  if (s->owner == getpid()) {
+    pthread_mutex_lock(&s->lock);
+    s->ended = true;
+    pthread_cond_signal(&s->freed);
+    pthread_mutex_unlock(&s->lock);
+    pthread_join(s->thread, NULL);
+    pthread_mutex_destroy(&s->lock);
+    pthread_cond_destroy(&s->moved);
+    pthread_cond_destroy(&s->freed);
+    pm_pages_free(s->memory, (size_t)s->plan.memory);
+  }
+  pm_stream_plan_free(&s->plan);
+  free(s->places);
+  free(s->there);
+  free(s);
+}
