@@ -22,6 +22,9 @@ extern PyMethodDef pm_module_methods[];
 /* Raise pelemay._native.NativeError(status, text, instruction or None, operand or None). */
 PyObject *pm_raise(PyObject *module, pm_status status, pm_place place);
 
+/* (dtype, shape, strides in bytes, memory) of a tensor that begins at `data`. */
+PyObject *pm_shown(const pm_tensor *t, uint8_t *data, int flags);
+
 const char *pm_dtype_text(unsigned dtype);
 const char *pm_opcode_text(unsigned opcode);
 

@@ -64,6 +64,20 @@ static PyObject *shape_of(const pm_tensor *t) {
   return shape;
 }
 
+static PyObject *strides_of(const pm_tensor *t) {
+  PyObject *strides = PyTuple_New(t->rank);
+  for (int i = 0; strides && i < t->rank; i++) {
+    PyObject *size = PyLong_FromLongLong(t->strides[i] * (long long)pm_dtype_size(t->dtype));
+    if (!size || PyTuple_SetItem(strides, i, size)) Py_CLEAR(strides);
+  }
+  return strides;
+}
+
+PyObject *pm_shown(const pm_tensor *t, uint8_t *data, int flags) {
+  PyObject *memory = PyMemoryView_FromMemory((char *)data, (Py_ssize_t)pm_span_bytes(t), flags);
+  return Py_BuildValue("(sNNN)", pm_dtype_text(t->dtype), shape_of(t), strides_of(t), memory);
+}
+
 static PyObject *ends(const ProgramObject *self, const uint32_t *list, size_t count) {
   PyObject *result = PyTuple_New((Py_ssize_t)count);
   for (size_t i = 0; result && i < count; i++) {
@@ -142,15 +156,6 @@ static PyGetSetDef attributes[] = {
     {NULL, NULL, NULL, NULL, NULL},
 };
 
-static PyObject *strides_of(const pm_tensor *t) {
-  PyObject *strides = PyTuple_New(t->rank);
-  for (int i = 0; strides && i < t->rank; i++) {
-    PyObject *size = PyLong_FromLongLong(t->strides[i] * (long long)pm_dtype_size(t->dtype));
-    if (!size || PyTuple_SetItem(strides, i, size)) Py_CLEAR(strides);
-  }
-  return strides;
-}
-
 /* The memory is the file's: whoever uses it keeps the program. */
 static PyObject *constant(ProgramObject *self, PyObject *argument) {
   const unsigned long number = PyLong_AsUnsignedLong(argument);
@@ -158,9 +163,7 @@ static PyObject *constant(ProgramObject *self, PyObject *argument) {
   if (number >= self->program.n_tensors || self->program.tensors[number].space != PM_WEIGHTS)
     return PyErr_Format(PyExc_ValueError, "there is no constant %lu", number);
   const pm_tensor *t = &self->program.tensors[number];
-  char *bytes = (char *)(uintptr_t)self->program.weights + t->offset;
-  PyObject *memory = PyMemoryView_FromMemory(bytes, (Py_ssize_t)pm_span_bytes(t), PyBUF_READ);
-  return Py_BuildValue("(sNNN)", pm_dtype_text(t->dtype), shape_of(t), strides_of(t), memory);
+  return pm_shown(t, (uint8_t *)(uintptr_t)self->program.weights + t->offset, PyBUF_READ);
 }
 
 static PyMethodDef methods[] = {

@@ -27,36 +27,18 @@ typedef struct {
   Py_buffer *buffers; /* inputs, then outputs */
   const uint8_t **inputs;
   uint8_t **outputs;
+  const pm_run_args *args;
   PyObject *host;
   PyThreadState *state;
   uint64_t polled_ns;
 } run;
 
-static PyObject *place_of(const run *r, const pm_tensor *t) {
-  const pm_program *p = &r->runner->program->program;
-  uint8_t *base = t->space == PM_ARENA     ? r->runner->pages
-                  : t->space == PM_WEIGHTS ? (uint8_t *)(uintptr_t)p->weights
-                  : t->space == PM_INPUT   ? (uint8_t *)(uintptr_t)r->inputs[t->index]
-                                           : r->outputs[t->index];
-  const int flags = t->space == PM_ARENA || t->space == PM_OUTPUT ? PyBUF_WRITE : PyBUF_READ;
-  return PyMemoryView_FromMemory((char *)base + t->offset, (Py_ssize_t)pm_span_bytes(t), flags);
-}
-
-static PyObject *sizes(const pm_tensor *t, int strides) {
-  PyObject *result = PyTuple_New(t->rank);
-  for (int i = 0; result && i < t->rank; i++) {
-    const long long stride = t->strides[i] * (long long)pm_dtype_size(t->dtype);
-    PyObject *item = PyLong_FromLongLong(strides ? stride : (long long)t->dims[i]);
-    if (!item || PyTuple_SetItem(result, i, item)) Py_CLEAR(result);
-  }
-  return result;
-}
-
-/* (dtype, shape, strides in bytes, memory) of an operand, or None. */
+/* An operand as Python sees it, or None. */
 static PyObject *operand(const run *r, uint32_t number) {
   if (number == PM_NONE) Py_RETURN_NONE;
-  const pm_tensor *t = &r->runner->program->program.tensors[number];
-  return Py_BuildValue("(sNNN)", pm_dtype_text(t->dtype), sizes(t, 0), sizes(t, 1), place_of(r, t));
+  const pm_tensor *t = &r->args->program->tensors[number];
+  const int flags = t->space == PM_ARENA || t->space == PM_OUTPUT ? PyBUF_WRITE : PyBUF_READ;
+  return pm_shown(t, pm_data_of(r->args, t), flags);
 }
 
 static PyObject *operand_list(const run *r, const uint32_t *numbers, int count) {
@@ -137,6 +119,7 @@ static pm_status run_released(run *r, uint64_t *times, pm_place *place) {
       .times_ns = times,
   };
   *place = (pm_place){PM_NONE, PM_NONE};
+  r->args = &args;
   r->state = PyEval_SaveThread();
   PyThread_acquire_lock(self->lock, WAIT_LOCK);
   r->polled_ns = pm_now_ns();

@@ -2,8 +2,8 @@
 
 PM_CHECK(copy) {
   (void)need;
-  if (call->n_in != 1 || call->n_out != 1 || call->n_params > 1) return PM_E_PARAMS;
-  if (!pm_all_whole(call)) return PM_E_PARAMS;
+  if (call->n_params > 1 || !pm_has(call, 1, 1, call->n_params)) return PM_E_PARAMS;
+  if (!pm_are_whole(call)) return PM_E_PARAMS;
   const pm_tensor *from = call->in[0].t, *to = call->out[0].t;
   if (pm_dtype_size(from->dtype) != pm_dtype_size(to->dtype)) return PM_E_PARAMS;
   if (call->n_params && (call->params[0] < 0 || call->params[0] >> to->rank)) return PM_E_PARAMS;

@@ -3,7 +3,8 @@
 
 /* The first `count` inputs and the output fit the parameters code and class. */
 static bool fits(const pm_call *call, unsigned codes) {
-  if (call->n_in < 1 || call->n_out != 1 || !pm_all_whole(call)) return false;
+  if (call->n_in < 1 || !pm_has(call, call->n_in, 1, call->n_params)) return false;
+  if (!pm_are_whole(call)) return false;
   if (call->params[0] < 0 || call->params[0] >= codes) return false;
   if (call->params[1] < 0 || call->params[1] >= PM_CLASS_COUNT) return false;
   for (int i = 0; i < call->n_in; i++)
@@ -44,7 +45,7 @@ PM_CHECK(binary) {
 /* where: a condition of bytes, and two inputs of the output's type. */
 PM_CHECK(where) {
   (void)need;
-  if (!pm_has(call, 3, 1, 0) || !pm_all_whole(call)) return PM_E_PARAMS;
+  if (!pm_has(call, 3, 1, 0) || !pm_are_whole(call)) return PM_E_PARAMS;
   if (pm_dtype_size(call->in[0].t->dtype) != 1) return PM_E_PARAMS;
   for (int i = 0; i < 3; i++)
     if (!pm_broadcasts(call->in[i].t, call->out[0].t)) return PM_E_PARAMS;

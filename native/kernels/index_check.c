@@ -4,7 +4,7 @@ static bool is_index(const pm_tensor *t) { return t->dtype == PM_I32 || t->dtype
 
 /* Inputs, output and parameters are there, and whole; the data's element types agree. */
 static bool has(const pm_call *call, int n_params, int indices, int data) {
-  if (!pm_has(call, 2, 1, n_params) || !pm_all_whole(call)) return false;
+  if (!pm_has(call, 2, 1, n_params) || !pm_are_whole(call)) return false;
   if (indices >= 0 && !is_index(call->in[indices].t)) return false;
   return call->in[data].t->dtype == call->out[0].t->dtype;
 }

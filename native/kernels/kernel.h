@@ -97,6 +97,20 @@ static inline bool pm_has(const pm_call *call, int n_in, int n_out, int n_params
   return true;
 }
 
+/* Whether all rows are held: most kernels know nothing of rolling buffers. */
+static inline bool pm_is_whole(const pm_tensor *t) {
+  return !t->ring || t->ring >= t->dims[t->rank - 3];
+}
+
+/* The same of all operands that are not left out; pm_has() says whether any is. */
+static inline bool pm_are_whole(const pm_call *call) {
+  for (int i = 0; i < call->n_in; i++)
+    if (call->in[i].t && !pm_is_whole(call->in[i].t)) return false;
+  for (int i = 0; i < call->n_out; i++)
+    if (call->out[i].t && !pm_is_whole(call->out[i].t)) return false;
+  return true;
+}
+
 static inline size_t pm_aligned(size_t nbytes) {
   return (nbytes + PM_ALIGNMENT - 1) / PM_ALIGNMENT * PM_ALIGNMENT;
 }

@@ -135,13 +135,4 @@ static inline bool pm_broadcasts(const pm_tensor *t, const pm_tensor *to) {
   return true;
 }
 
-/* Whether all operands are there and are held whole, without rolling buffers. */
-static inline bool pm_all_whole(const pm_call *call) {
-  for (int i = 0; i < call->n_in + call->n_out; i++) {
-    const pm_tensor *t = i < call->n_in ? call->in[i].t : call->out[i - call->n_in].t;
-    if (!t || (t->ring && t->ring < t->dims[t->rank - 3])) return false;
-  }
-  return true;
-}
-
 #endif

@@ -92,19 +92,6 @@ static inline int64_t pm_path_run(const pm_path *path, int64_t index, int64_t en
   return PM_MIN(left, end - index);
 }
 
-/* Whether all rows are held: most kernels know nothing of rolling buffers. */
-static inline bool pm_is_whole(const pm_tensor *t) {
-  return !t->ring || t->ring >= t->dims[t->rank - 3];
-}
-
-static inline bool pm_are_whole(const pm_call *call) {
-  for (int i = 0; i < call->n_in; i++)
-    if (call->in[i].t && !pm_is_whole(call->in[i].t)) return false;
-  for (int i = 0; i < call->n_out; i++)
-    if (call->out[i].t && !pm_is_whole(call->out[i].t)) return false;
-  return true;
-}
-
 /* Whether `t` has the rank of `like`, and its dimension or 1 along each axis. */
 static inline bool pm_spreads_to(const pm_tensor *t, const pm_tensor *like) {
   if (t->rank != like->rank) return false;

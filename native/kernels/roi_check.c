@@ -3,7 +3,7 @@
 /* x, y and a list of regions of so many numbers belong together. */
 static bool are_maps(const pm_call *call, uint32_t numbers) {
   const pm_tensor *x = call->in[0].t, *regions = call->in[1].t, *y = call->out[0].t;
-  if (!pm_all_whole(call) || x->rank != 4 || y->rank != 4 || regions->rank != 2) return false;
+  if (!pm_are_whole(call) || x->rank != 4 || y->rank != 4 || regions->rank != 2) return false;
   if (x->dtype > PM_BF16 || y->dtype != x->dtype || regions->dtype != x->dtype) return false;
   if (regions->dims[0] != y->dims[0] || regions->dims[1] != numbers) return false;
   return x->dims[1] == y->dims[1];

@@ -4,7 +4,7 @@ static bool is_float(const pm_tensor *t) { return t->dtype <= PM_BF16; }
 
 PM_CHECK(grid_sample) {
   (void)need;
-  if (!pm_has(call, 2, 1, 3) || !pm_all_whole(call)) return PM_E_PARAMS;
+  if (!pm_has(call, 2, 1, 3) || !pm_are_whole(call)) return PM_E_PARAMS;
   const pm_tensor *x = call->in[0].t, *places = call->in[1].t, *y = call->out[0].t;
   const int axes = x->rank - 2;
   if (axes < 1 || axes > PM_SAMPLE_AXES || places->rank != 3 || y->rank != 3) return PM_E_PARAMS;
@@ -21,7 +21,7 @@ PM_CHECK(affine_grid) {
   (void)need;
   const int axes = call->n_in - 1;
   if (axes < 1 || axes > PM_SAMPLE_AXES || !pm_has(call, axes + 1, 1, 0)) return PM_E_PARAMS;
-  if (!pm_all_whole(call)) return PM_E_PARAMS;
+  if (!pm_are_whole(call)) return PM_E_PARAMS;
   const pm_tensor *theta = call->in[0].t, *y = call->out[0].t;
   if (theta->rank != 3 || y->rank != axes + 2 || !is_float(theta) || !is_float(y)) return PM_E_PARAMS;
   if (theta->dims[0] != y->dims[0] || y->dims[axes + 1] != (uint32_t)axes) return PM_E_PARAMS;

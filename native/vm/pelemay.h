@@ -179,6 +179,9 @@ typedef struct {
   uint64_t *times_ns;       /* for each instruction, or NULL */
 } pm_run_args;
 
+/* The first byte of a tensor. Only what lies in the arena or in an output may be written. */
+uint8_t *pm_data_of(const pm_run_args *args, const pm_tensor *t);
+
 typedef struct {
   pm_team *team;
   int id, count; /* of this worker, and of all that share this instruction */

@@ -22,7 +22,7 @@ void pm_call_of(const pm_program *program, uint32_t number, pm_call *call) {
   }
 }
 
-static uint8_t *place_of(const pm_run_args *args, const pm_tensor *t) {
+uint8_t *pm_data_of(const pm_run_args *args, const pm_tensor *t) {
   switch (t->space) {
     case PM_ARENA: return args->arena + t->offset;
     case PM_WEIGHTS: return (uint8_t *)(uintptr_t)args->program->weights + t->offset;
@@ -39,10 +39,10 @@ static void find_data(const pm_run_args *args, pm_call *call) {
     if (t && places && t->space == PM_WEIGHTS)
       call->in[i].data = (uint8_t *)(uintptr_t)*places++;
     else if (t)
-      call->in[i].data = place_of(args, t);
+      call->in[i].data = pm_data_of(args, t);
   }
   for (int i = 0; i < call->n_out; i++)
-    if (call->out[i].t) call->out[i].data = place_of(args, call->out[i].t);
+    if (call->out[i].t) call->out[i].data = pm_data_of(args, call->out[i].t);
 }
 
 static void run_kernel(const pm_run_args *args, uint32_t number, const pm_worker *worker) {
