@@ -11,8 +11,8 @@ are the same, and written only if the files had been at rest for two seconds whe
 file that is changed within one tick of the file system's clock keeps its times. Files that were
 written just now are hashed again after they were compiled, and the next time.
 
->>> size_of("1.5 GiB"), size_of("4096")
-(1610612736, 4096)
+>>> Request(Path("model.onnx"), {"x": (1, 8)}).arguments
+['--shape=x=1x8', '--', 'model.onnx']
 """
 
 from __future__ import annotations
@@ -23,7 +23,6 @@ import json
 import logging
 import os
 import platform
-import re
 import secrets
 import subprocess
 import sys
@@ -36,6 +35,7 @@ from typing import TYPE_CHECKING, Any
 
 from pelemay import __version__, errors
 from pelemay.errors import InputError, ModelError, PelemayError
+from pelemay.target import Target, size_of
 
 if TYPE_CHECKING:
     from pelemay.importers import Model
@@ -46,8 +46,6 @@ AT_REST_NS = 2_000_000_000
 LEFT_OVER_SECONDS = 3600
 ROOMS = ("graph", "importers", "passes", "plan", "program")
 """What a program depends on beside its model: a change in these is another compiler."""
-
-UNITS = {"": 1, "B": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
 log = logging.getLogger(__name__)
 
@@ -69,20 +67,6 @@ def folder() -> Path:
     return home() / "programs"
 
 
-def size_of(text: str) -> int:
-    """Bytes that a text such as ``4096``, ``500M`` or ``1.5 GiB`` means.
-
-    Raises
-    ------
-    InputError
-        If it means none.
-    """
-    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?) *([KMGT]?)(?:i?B)?", text.strip(), re.IGNORECASE)
-    if match is None:
-        raise InputError(f"{text!r} is no size", hint="write 500M or 4G")
-    return int(float(match[1]) * UNITS[match[2].upper()])
-
-
 def limit_bytes() -> int:
     """Bytes that all programs together may take: ``$PELEMAY_CACHE_SIZE``, or 4 GiB."""
     text = os.environ.get("PELEMAY_CACHE_SIZE", "")
@@ -102,18 +86,21 @@ class Request:
         The model's file.
     shapes, values : mapping
         As for :func:`pelemay.pipeline.compile`.
+    target : Target
+        What the program is made for.
     """
 
     path: Path
     shapes: Mapping[str, Sequence[int]] = field(default_factory=dict)
     values: Mapping[str, Any] = field(default_factory=dict)
+    target: Target = field(default_factory=Target)
 
     @property
     def options(self) -> str:
-        """Shapes and values as text that is the same for the same ones."""
+        """Shapes, values and target as text that is the same for the same ones."""
         shapes = {name: [int(n) for n in shape] for name, shape in self.shapes.items()}
         values = {name: plain(value) for name, value in self.values.items()}
-        return json.dumps([shapes, values], sort_keys=True)
+        return json.dumps([shapes, values, self.target.arguments], sort_keys=True)
 
     @property
     def note(self) -> Path:
@@ -126,7 +113,7 @@ class Request:
         """The same request on the command line."""
         shapes = (f"--shape={n}={'x'.join(map(str, s))}" for n, s in self.shapes.items())
         values = (f"--value={n}={json.dumps(plain(v))}" for n, v in self.values.items())
-        return [*shapes, *values, "--", os.fspath(self.path)]
+        return [*shapes, *values, *self.target.arguments, "--", os.fspath(self.path)]
 
 
 def plain(value: Any) -> Any:
@@ -139,6 +126,7 @@ def compiled(
     *,
     shapes: Mapping[str, Sequence[int]] | None = None,
     values: Mapping[str, Any] | None = None,
+    target: Target | None = None,
 ) -> Path:
     """The compiled program of a model.
 
@@ -148,6 +136,8 @@ def compiled(
         An ONNX file.
     shapes, values : mapping, optional
         As for :func:`pelemay.pipeline.compile`.
+    target : Target, optional
+        What the program is made for.
 
     Returns
     -------
@@ -159,7 +149,7 @@ def compiled(
     PelemayError
         As compiling does.
     """
-    request = Request(Path(path), shapes or {}, values or {})
+    request = Request(Path(path), shapes or {}, values or {}, target or Target())
     found = _noted(request)
     if found is None:
         log.info("%s: compiling, once, into %s", request.path, folder())

@@ -12,12 +12,16 @@ In: a graph, and what is known of its inputs. Out: a :class:`~pelemay.program.Pr
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pelemay.passes import bind, run_passes
 from pelemay.plan import plan_graph
+from pelemay.plan.bands import plan_within
+from pelemay.program.budget import within_budget
 from pelemay.program.build import build
 from pelemay.program.tail import split
+from pelemay.target import Target
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -32,9 +36,8 @@ def compile_graph(
     shapes: Mapping[str, tuple[int, ...]] | None = None,
     values: Mapping[str, npt.NDArray[Any]] | None = None,
     *,
+    target: Target | None = None,
     metadata: Mapping[str, Any] | None = None,
-    block_bytes: int | None = None,
-    weights: str = "f32",
     check: bool = False,
 ) -> Program:
     """Compile a graph.
@@ -48,15 +51,10 @@ def compile_graph(
     values : mapping, optional
         Input name to its value, for inputs that shape the run, as
         :func:`pelemay.passes.host_inputs.host_inputs` names them. The program has no such input.
+    target : Target, optional
+        How much memory it may take, and how weights are stored.
     metadata : mapping, optional
         What else the program should say of itself.
-    block_bytes : int, optional
-        Above which a layer's packed weights are cut into several blocks, each with an instruction
-        over some of its output channels, so that they fit a small window. The results are the
-        same to the last bit.
-    weights : {"f32", "f16", "bf16", "int8"}
-        What the weights of convolutions and of products are stored as; biases, norms and tables
-        that are indexed stay as they are. Everything is computed in float32.
     check : bool
         Check the graph between passes.
 
@@ -70,29 +68,48 @@ def compile_graph(
     ------
     GraphError, UnsupportedError
         If the graph contradicts itself.
+    MemoryLimitError
+        If it cannot be made to take as little as the target says.
     """
-    plan, tail = plan_for(graph, shapes, values, check=check)
-    return build(plan, tail, metadata, block_bytes=block_bytes, weights=weights)
+    return planned(graph, shapes, values, target=target, metadata=metadata, check=check).program
 
 
-def plan_for(
+@dataclass(frozen=True)
+class Planned:
+    """Where every value of a model lies, and the program that follows from it.
+
+    Attributes
+    ----------
+    plan : Plan
+        Of all nodes whose values have a size before the run.
+    program : Program
+        Of all nodes.
+    """
+
+    plan: Plan
+    program: Program
+
+
+def planned(
     graph: Graph,
     shapes: Mapping[str, tuple[int, ...]] | None = None,
     values: Mapping[str, npt.NDArray[Any]] | None = None,
     *,
+    target: Target | None = None,
+    metadata: Mapping[str, Any] | None = None,
     check: bool = False,
-) -> tuple[Plan, Graph | None]:
-    """The plan of a graph after all passes, and what of it cannot be planned.
-
-    Parameters are those of :func:`compile_graph`.
-
-    Returns
-    -------
-    plan : Plan
-        Of all nodes whose values have a size before the run.
-    tail : Graph or None
-        The others; see :func:`pelemay.program.tail.split`.
-    """
+) -> Planned:
+    """The plan of a graph after all passes, and its program; as :func:`compile_graph`."""
+    wanted = target or Target()
     bound = bind(graph, shapes or {}, values or {})
     trunk, tail = split(run_passes(bound, check=check))
-    return plan_graph(trunk), tail
+
+    def made(plan: Plan, block_bytes: int | None) -> Planned:
+        program = build(plan, tail, metadata, block_bytes=block_bytes, weights=wanted.weights)
+        return Planned(plan, program)
+
+    if wanted.budget_bytes is not None:
+        return within_budget(trunk, wanted.budget_bytes, made)
+    if wanted.arena_bytes is None:
+        return made(plan_graph(trunk), wanted.block_bytes)
+    return made(plan_within(trunk, wanted.arena_bytes), wanted.block_bytes)

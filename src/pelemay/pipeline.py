@@ -24,10 +24,11 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from pelemay.compilation import Planned
     from pelemay.importers import Model
-    from pelemay.plan import Plan
     from pelemay.program import Program
     from pelemay.program.write import Written
+    from pelemay.target import Target
 
 DEFAULT_BACKEND = "native"
 
@@ -101,6 +102,7 @@ def compile(
     *,
     shapes: Mapping[str, Sequence[int]] | None = None,
     values: Mapping[str, Any] | None = None,
+    target: Target | None = None,
     allow_fallback: bool = True,
     progress: Callable[[int, int], None] | None = None,
 ) -> Compiled:
@@ -118,6 +120,8 @@ def compile(
     values : mapping, optional
         Input name to value, for inputs that decide the sizes of others; the program is right
         for these values only.
+    target : Target, optional
+        How much memory a run may take, and how weights are stored.
     allow_fallback : bool
         Whether nodes that have no instruction may be left to the reference backend.
     progress : callable, optional
@@ -131,13 +135,15 @@ def compile(
         If an input's size is not known, a shape does not fit, or the file cannot be written.
     UnsupportedError
         If something has to fall back and may not; it names the nodes.
+    MemoryLimitError
+        If no program takes as little as the target says.
     """
     from pelemay.importers import load
     from pelemay.program.describe import refuse_fallbacks
     from pelemay.program.write import write_program
 
     model = load(source) if isinstance(source, (str, os.PathLike)) else source
-    program = lower(model, shapes, values)
+    program = lower(model, shapes, values, target)
     if not allow_fallback:
         refuse_fallbacks(program.metadata)
     return Compiled(
@@ -145,39 +151,32 @@ def compile(
     )
 
 
-@dataclass(frozen=True)
-class Planned:
-    """Where every value of a model lies, and the program that follows from it."""
-
-    plan: Plan
-    program: Program
-
-
 def plan(
     model: Model,
     shapes: Mapping[str, Sequence[int]] | None = None,
     values: Mapping[str, Any] | None = None,
+    target: Target | None = None,
 ) -> Planned:
     """Plan the memory of a model's run; parameters as for :func:`compile`.
 
     The plan leaves out nodes whose results have no size before the run; the program says which.
     """
-    from pelemay.compilation import plan_for
-    from pelemay.program.build import build
+    from pelemay.compilation import planned
 
     arrays = _arrays(model, values or {})
     bound = _closed(model, shapes or {}, arrays)
-    found, tail = plan_for(model.graph, bound, arrays)
-    return Planned(found, build(found, tail, _facts(model, bound, arrays)))
+    facts = _facts(model, bound, arrays)
+    return planned(model.graph, bound, arrays, target=target, metadata=facts)
 
 
 def lower(
     model: Model,
     shapes: Mapping[str, Sequence[int]] | None = None,
     values: Mapping[str, Any] | None = None,
+    target: Target | None = None,
 ) -> Program:
     """The program of a model, its weights not yet made; parameters as for :func:`compile`."""
-    return plan(model, shapes, values).program
+    return plan(model, shapes, values, target).program
 
 
 def _facts(

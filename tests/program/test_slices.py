@@ -15,6 +15,7 @@ from pelemay.graph import ArrayConstant, DType, Graph, Node, TensorType
 from pelemay.program.image import image
 from pelemay.program.program import Program
 from pelemay.program.slices import slices_of
+from pelemay.target import Target
 from support.networks import MAKERS, feeds_of
 
 DOMAIN = "pelemay"
@@ -100,7 +101,7 @@ def test_slices_give_the_same_bits(name: str) -> None:
     largest = max(block.nbytes for block in whole.blocks)
     counts = []
     for limit in (1, largest // 3, largest - 1, largest):
-        sliced = compile_graph(graph, block_bytes=limit)
+        sliced = compile_graph(graph, target=Target(block_bytes=limit))
         for found, wanted in zip(outputs_of(sliced, graph), expected, strict=True):
             np.testing.assert_array_equal(found, wanted)
         counts.append(len(sliced.instructions))
@@ -117,7 +118,7 @@ def test_no_block_is_above_the_limit(name: str) -> None:
     whole = compile_graph(graph)
     largest = max(block.nbytes for block in whole.blocks)
     for limit in (largest // 2, largest // 3):
-        sliced = compile_graph(graph, block_bytes=limit)
+        sliced = compile_graph(graph, target=Target(block_bytes=limit))
         assert max(block.nbytes for block in sliced.blocks) <= limit
 
 
@@ -126,14 +127,14 @@ def test_no_block_is_above_the_limit(name: str) -> None:
 def test_whole_networks(make: Any) -> None:
     graph = make()
     expected = outputs_of(compile_graph(graph), graph)
-    found = outputs_of(compile_graph(graph, block_bytes=1), graph)
+    found = outputs_of(compile_graph(graph, target=Target(block_bytes=1)), graph)
     for got, wanted in zip(found, expected, strict=True):
         np.testing.assert_array_equal(got, wanted)
 
 
 @pytest.mark.parametrize("make", MAKERS)
 def test_a_constant_says_which_block_it_lies_in(make: Any) -> None:
-    program = compile_graph(make(), block_bytes=1000)
+    program = compile_graph(make(), target=Target(block_bytes=1000))
     for tensor in program.tensors:
         if tensor.space.name == "WEIGHTS":
             block = program.blocks[tensor.index]

@@ -15,6 +15,7 @@ from pelemay.graph import ArrayConstant, DType, Graph, Node, TensorType
 from pelemay.program.image import image
 from pelemay.program.narrow import FORMATS
 from pelemay.program.program import Program, Space
+from pelemay.target import Target
 from support.layers import DEPTHWISE, FORMS, TRANSPOSED, conv_case, product_case
 from support.nodes import Case, assert_close
 
@@ -138,7 +139,9 @@ def test_a_network(weights: str) -> None:
     random = np.random.default_rng(1)
     x = random.normal(0, 1, (1, 3, 64, 64)).astype(np.float32)
     n = np.array([5])
-    programs = {name: compile_graph(network(), weights=name) for name in ("f32", weights)}
+    programs = {
+        name: compile_graph(network(), target=Target(weights=name)) for name in ("f32", weights)
+    }
     made = programs[weights]
     assert not made.metadata["host"]
     assert made.metadata.get("weights", "f32") == weights
@@ -162,7 +165,7 @@ def test_a_network(weights: str) -> None:
 
 @pytest.mark.parametrize("weights", FORMATS)
 def test_only_weights_of_layers_are_narrow(weights: str) -> None:
-    made = compile_graph(network(), weights=weights)
+    made = compile_graph(network(), target=Target(weights=weights))
     expected = 0
     for step in made.instructions:
         weights_of = [made.tensors[i] for i in step.inputs if i is not None]
@@ -180,8 +183,8 @@ def test_only_weights_of_layers_are_narrow(weights: str) -> None:
 
 
 def test_slices_have_scales_of_their_own() -> None:
-    whole = compile_graph(network(), weights="int8")
-    cut = compile_graph(network(), weights="int8", block_bytes=6000)
+    whole = compile_graph(network(), target=Target(weights="int8"))
+    cut = compile_graph(network(), target=Target(weights="int8", block_bytes=6000))
     assert len(cut.instructions) > len(whole.instructions)
     x = np.random.default_rng(2).normal(0, 1, (1, 3, 64, 64)).astype(np.float32)
     answers = [Engine(open_program(image(p))).run([x, np.array([3])])[0] for p in (whole, cut)]
@@ -205,18 +208,18 @@ def with_weights(values: Any) -> Graph:
 )
 def test_what_a_type_cannot_hold_is_said(weights: str, value: float, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        image(compile_graph(with_weights([[1], [value]]), weights=weights))
+        image(compile_graph(with_weights([[1], [value]]), target=Target(weights=weights)))
 
 
 def test_what_a_type_can_hold_is_kept() -> None:
-    program = compile_graph(with_weights([[np.inf], [65504]]), weights="f16")
+    program = compile_graph(with_weights([[np.inf], [65504]]), target=Target(weights="f16"))
     (y,) = Engine(open_program(image(program))).run([np.float32([[0.5, 1]])])
     assert y.tolist() == [[np.inf]]
-    program = compile_graph(with_weights([[0], [0]]), weights="int8")
+    program = compile_graph(with_weights([[0], [0]]), target=Target(weights="int8"))
     (y,) = Engine(open_program(image(program))).run([np.float32([[0.5, 1]])])
     assert y.tolist() == [[0]]
 
 
 def test_an_unknown_type_is_refused() -> None:
     with pytest.raises(InputError, match=r"stored as 'f8'\. allowed: f32, f16, bf16, int8"):
-        compile_graph(with_weights([[1], [2]]), weights="f8")
+        compile_graph(with_weights([[1], [2]]), target=Target(weights="f8"))

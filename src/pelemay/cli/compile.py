@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 from pelemay.cli.output import add_json_flag, console, print_json, size, table
 from pelemay.cli.programs import (
     add_model_arguments,
+    add_target_arguments,
     output_of,
     progress_bar,
     rows_of,
     show_fallbacks,
+    target_of,
 )
 from pelemay.cli.sources import resolve
 from pelemay.errors import InputError
@@ -28,6 +30,8 @@ EXAMPLES = """\
   pelemay compile resnet101-v1-7 -o resnet101.plm
   pelemay compile model.onnx                       writes model.plm beside it
   pelemay compile model.onnx --shape x=1x3x224x224
+  pelemay compile model.onnx --budget 6MiB         to run in little memory; see 'pelemay plan'
+  pelemay compile model.onnx --weights int8        a quarter of the file
   pelemay compile model.onnx --no-fallback         fail if a node has no instruction"""
 
 
@@ -44,6 +48,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--no-fallback", action="store_true", help="fail if a node has no instruction"
     )
+    add_target_arguments(parser)
     parser.add_argument("--into-cache", action="store_true", help=argparse.SUPPRESS)
     add_json_flag(parser)
 
@@ -62,6 +67,7 @@ def run(args: argparse.Namespace) -> int:
             output_of(args, source),
             shapes=shapes_of(args.shape),
             values=values_of(args.value),
+            target=target_of(args),
             allow_fallback=not args.no_fallback,
             progress=progress,
         )
@@ -91,12 +97,15 @@ def _cached(args: argparse.Namespace) -> Path:
     from pelemay.importers import load
 
     shapes, values = shapes_of(args.shape), values_of(args.value)
+    target = target_of(args)
 
     def compile_to(model: Model, path: Path) -> None:
         with progress_bar(f"compiling {Path(args.model).name}") as progress:
-            pipeline.compile(model, path, shapes=shapes, values=values, progress=progress)
+            pipeline.compile(
+                model, path, shapes=shapes, values=values, target=target, progress=progress
+            )
 
-    return cache.fill(cache.Request(Path(args.model), shapes, values), load, compile_to)
+    return cache.fill(cache.Request(Path(args.model), shapes, values, target), load, compile_to)
 
 
 def shapes_of(texts: list[str]) -> dict[str, tuple[int, ...]]:

@@ -12,7 +12,7 @@ from pelemay.cli.sources import resolve
 from pelemay.errors import InputError
 
 if TYPE_CHECKING:
-    from pelemay.pipeline import Planned
+    from pelemay.compilation import Planned
     from pelemay.plan.drawing import Picture
 
 HELP = "Say what a run will take, to the byte, and which operation decides it."

@@ -14,11 +14,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pelemay.cli.output import console, size, table
+from pelemay.target import Target, size_of
 
 if TYPE_CHECKING:
     from pelemay.program import Instruction, Program, Tensor
 
 Progress = Callable[[int, int], None]
+
+WEIGHTS = ("f32", "f16", "bf16", "int8")
 
 
 def add_model_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,6 +37,52 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="the shape of an input whose sizes the model leaves open",
     )
+
+
+def add_target_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add how much memory a run may take, and how weights are stored."""
+    group = parser.add_argument_group("memory")
+    group.add_argument(
+        "--budget",
+        metavar="SIZE",
+        help="what values, scratch and weights in memory may take together, such as 6MiB; "
+        "arena and blocks are then chosen for the shortest time",
+    )
+    group.add_argument(
+        "--arena",
+        metavar="SIZE",
+        help="what values may take: they are held a few rows at a time where they have to be",
+    )
+    group.add_argument(
+        "--block-bytes",
+        metavar="SIZE",
+        help="cut layers whose weights are larger, so that they fit a small window",
+    )
+    group.add_argument(
+        "--weights",
+        choices=WEIGHTS,
+        default=WEIGHTS[0],
+        help="what weights of convolutions and products are stored as (f32)",
+    )
+
+
+def target_of(args: argparse.Namespace) -> Target:
+    """What those arguments say.
+
+    Raises
+    ------
+    InputError
+        If a size is none.
+    """
+    sizes = {
+        name: size_of(text) if (text := getattr(args, option)) else None
+        for name, option in (
+            ("budget_bytes", "budget"),
+            ("arena_bytes", "arena"),
+            ("block_bytes", "block_bytes"),
+        )
+    }
+    return Target(**sizes, weights=args.weights)
 
 
 def output_of(args: argparse.Namespace, source: Path) -> Path:

@@ -1,4 +1,4 @@
-"""What the engine needs beside the arena, before a program's weights are made.
+"""What a run needs beside the arena, before a program's weights are made.
 
 In: a program and a number of workers. Out: bytes.
 
@@ -9,16 +9,38 @@ In: a program and a number of workers. Out: bytes.
 from __future__ import annotations
 
 import mmap
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Any
 
 from pelemay.program.encode import encode
 from pelemay.program.program import Program
 
 
+@dataclass(frozen=True)
+class Needs:
+    """Bytes of a run.
+
+    Attributes
+    ----------
+    arena, scratch : int
+        For values, and for what kernels take for themselves.
+    least, most : int
+        For weights: to read them through a window, and to keep them all.
+    """
+
+    arena: int
+    scratch: int
+    least: int
+    most: int
+
+    @property
+    def fixed(self) -> int:
+        """What does not depend on how weights are held."""
+        return self.arena + self.scratch
+
+
 def scratch_bytes(program: Program, workers: int) -> int:
     """Bytes that kernels take for themselves while a program runs.
-
-    The weights are pages that are never touched: the engine looks at the tables only.
 
     Parameters
     ----------
@@ -32,9 +54,25 @@ def scratch_bytes(program: Program, workers: int) -> int:
     ModelError
         If the engine refuses the program.
     """
+    return int(_opened(program).scratch_bytes(workers))
+
+
+def needs_of(program: Program, workers: int) -> Needs:
+    """What a run of a program needs; parameters and errors are those of :func:`scratch_bytes`."""
+    opened = _opened(program)
+    weights = opened.stream_need()
+    scratch = int(opened.scratch_bytes(workers))
+    return Needs(program.arena_bytes, scratch, weights["least"], weights["most"])
+
+
+def _opened(program: Program) -> Any:
+    """The program as the engine has it, its weights pages that are never touched.
+
+    The engine looks at the tables only.
+    """
     from pelemay.engine import open_program
 
     head = encode(replace(program, blocks=tuple(replace(b, crc=0) for b in program.blocks)))
     memory = mmap.mmap(-1, len(head) + program.weights_bytes)
     memory[: len(head)] = head
-    return int(open_program(memoryview(memory)).scratch_bytes(workers))
+    return open_program(memoryview(memory))
