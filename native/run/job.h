@@ -1,0 +1,36 @@
+/* One use of the tool: a program, its arrays, the memory and the workers of its runs. */
+#ifndef PM_RUN_JOB_H
+#define PM_RUN_JOB_H
+
+#include "../host/file.h"
+#include "../host/pool.h"
+#include "ends.h"
+#include "options.h"
+
+typedef struct {
+  const run_options *options;
+  pm_file file; /* mapped */
+  pm_program program;
+  const pm_kernel_table *kernels;
+  int workers;
+  run_end *inputs, *outputs;
+  size_t ends_bytes; /* of the pages that hold both lists */
+  uint8_t *pages;    /* arena, scratch, its layout, inputs, outputs */
+  size_t nbytes;
+  pm_run_args args;
+  pm_pool *pool;
+  uint64_t begin_ns, first_ns, least_ns, total_ns; /* when the tool began; of the runs */
+} run_job;
+
+/* All of it: open, check, read, run, write. The exit code. */
+int run_do(const run_options *options);
+
+/* The steps, in their order. Each gives an exit code. */
+int run_open(run_job *job);
+int run_check(const run_job *job); /* whether the program can be run without Python */
+int run_info(const run_job *job);
+int run_verify(const run_job *job);
+int run_place(run_job *job);
+int run_repeat(run_job *job);
+
+#endif
