@@ -6,12 +6,15 @@
 #include <Python.h>
 
 #include "../host/file.h"
+#include "../host/source.h"
 #include "../vm/pelemay.h"
 
 typedef struct {
   PyObject_HEAD
   pm_file file;     /* bytes are NULL where a buffer was given */
   Py_buffer buffer; /* obj is NULL where a path was given */
+  bool streamed;    /* whether the weights are read from `source`; nothing is mapped then */
+  pm_source source;
   pm_program program;
 } ProgramObject;
 
@@ -24,6 +27,13 @@ PyObject *pm_raise(PyObject *module, pm_status status, pm_place place);
 
 /* (dtype, shape, strides in bytes, memory) of a tensor that begins at `data`. */
 PyObject *pm_shown(const pm_tensor *t, uint8_t *data, int flags);
+
+/* Of weights.c: opening such a program, a constant of it as bytes, all of its checksums, and methods. */
+int pm_open_streamed(ProgramObject *self, PyObject *source);
+PyObject *pm_read_constant(ProgramObject *self, const pm_tensor *t);
+pm_status pm_verify_streamed(const ProgramObject *self, size_t *bad);
+PyObject *pm_program_stream_need(ProgramObject *self, PyObject *args);
+PyObject *pm_program_stream_plan(ProgramObject *self, PyObject *argument);
 
 const char *pm_dtype_text(unsigned dtype);
 const char *pm_opcode_text(unsigned opcode);

@@ -21,11 +21,17 @@ static int open_source(ProgramObject *self, PyObject *source) {
 }
 
 static PyObject *program_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
-  static char *names[] = {"source", NULL};
+  static char *names[] = {"source", "streamed", NULL};
   PyObject *source;
-  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O:Program", names, &source)) return NULL;
+  int streamed = 0;
+  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|p:Program", names, &source, &streamed)) return NULL;
   allocfunc allocate = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
   ProgramObject *self = (ProgramObject *)allocate(type, 0);
+  if (self && streamed) {
+    if (!pm_open_streamed(self, source)) return (PyObject *)self;
+    Py_DECREF((PyObject *)self);
+    return NULL;
+  }
   if (!self || open_source(self, source)) {
     Py_XDECREF((PyObject *)self);
     return NULL;
@@ -44,6 +50,7 @@ static void program_dealloc(ProgramObject *self) {
   PyTypeObject *type = Py_TYPE((PyObject *)self);
   if (self->buffer.obj) PyBuffer_Release(&self->buffer);
   pm_file_unmap(&self->file);
+  if (self->streamed) pm_source_close(&self->source);
   freefunc release = (freefunc)PyType_GetSlot(type, Py_tp_free);
   release(self);
   Py_DECREF((PyObject *)type);
@@ -133,18 +140,28 @@ static PyObject *verify(ProgramObject *self, PyObject *unused) {
   (void)unused;
   const pm_program *p = &self->program;
   size_t bad = p->n_blocks;
+  pm_status status = PM_E_CRC;
   Py_BEGIN_ALLOW_THREADS
-  for (size_t i = 0; i < p->n_blocks && bad == p->n_blocks; i++)
-    if (pm_crc32(0, p->weights + p->blocks[i].offset, p->blocks[i].nbytes) != p->blocks[i].crc) bad = i;
+  if (self->streamed)
+    status = pm_verify_streamed(self, &bad);
+  else
+    for (size_t i = 0; i < p->n_blocks && bad == p->n_blocks; i++)
+      if (pm_crc32(0, p->weights + p->blocks[i].offset, p->blocks[i].nbytes) != p->blocks[i].crc) bad = i;
   Py_END_ALLOW_THREADS
   if (bad < p->n_blocks)
-    return pm_raise(pm_module_of((PyObject *)self), PM_E_CRC, (pm_place){PM_NONE, (uint32_t)bad});
+    return pm_raise(pm_module_of((PyObject *)self), status, (pm_place){PM_NONE, (uint32_t)bad});
   Py_RETURN_NONE;
 }
 
 #define HEADER(name) {#name, (getter)get_number, NULL, NULL, (void *)offsetof(pm_header, name)}
 
+static PyObject *get_streamed(ProgramObject *self, void *closure) {
+  (void)closure;
+  return PyBool_FromLong(self->streamed);
+}
+
 static PyGetSetDef attributes[] = {
+    {"streamed", (getter)get_streamed, NULL, "Whether weights are read block by block, not mapped.", NULL},
     {"inputs", (getter)get_inputs, NULL, "(name, dtype, shape) of each input.", NULL},
     {"outputs", (getter)get_outputs, NULL, "(name, dtype, shape) of each output.", NULL},
     {"instructions", (getter)get_instructions, NULL, "(opcode, name, node, cost) of each instruction.", NULL},
@@ -156,13 +173,17 @@ static PyGetSetDef attributes[] = {
     {NULL, NULL, NULL, NULL, NULL},
 };
 
-/* The memory is the file's: whoever uses it keeps the program. */
+/* The memory is the file's: whoever uses it keeps the program. Where nothing is mapped it is a copy. */
 static PyObject *constant(ProgramObject *self, PyObject *argument) {
   const unsigned long number = PyLong_AsUnsignedLong(argument);
   if (PyErr_Occurred()) return NULL;
   if (number >= self->program.n_tensors || self->program.tensors[number].space != PM_WEIGHTS)
     return PyErr_Format(PyExc_ValueError, "there is no constant %lu", number);
   const pm_tensor *t = &self->program.tensors[number];
+  if (self->streamed) {
+    PyObject *bytes = pm_read_constant(self, t);
+    return bytes ? Py_BuildValue("(sNNN)", pm_dtype_text(t->dtype), shape_of(t), strides_of(t), bytes) : NULL;
+  }
   return pm_shown(t, (uint8_t *)(uintptr_t)self->program.weights + t->offset, PyBUF_READ);
 }
 
@@ -170,6 +191,11 @@ static PyMethodDef methods[] = {
     {"constant", (PyCFunction)constant, METH_O,
      "(dtype, shape, strides in bytes, memory) of a tensor among the weights, by its number."},
     {"scratch_bytes", (PyCFunction)scratch_bytes, METH_O, "Bytes that so many workers need beside the arena."},
+    {"stream_need", (PyCFunction)pm_program_stream_need, METH_VARARGS,
+     "stream_need(budget=None): bytes that weights take if they are read through a window: least, most, and\n"
+     "what the budget gives: memory, window, resident, read in each run, overhead."},
+    {"stream_plan", (PyCFunction)pm_program_stream_plan, METH_O,
+     "(memory, window, loads, small blocks, instructions) of a budget, for tests and pictures."},
     {"verify", (PyCFunction)verify, METH_NOARGS, "Read all weights and compare their checksums."},
     {NULL, NULL, 0, NULL},
 };
@@ -179,7 +205,8 @@ static PyType_Slot slots[] = {
     {Py_tp_dealloc, (void *)program_dealloc},
     {Py_tp_getset, attributes},
     {Py_tp_methods, methods},
-    {Py_tp_doc, "Program(source): a .plm file, by its path or its bytes, checked."},
+    {Py_tp_doc, "Program(source, streamed=False): a .plm file, by its path or its bytes, checked.\n\n"
+                         "With streamed, only what comes before the weights is read, and nothing is mapped."},
     {0, NULL},
 };
 

@@ -6,6 +6,7 @@
 
 #include "../host/cpu.h"
 #include "../host/pool.h"
+#include "../host/stream.h"
 
 #define POLL_NS 100000000u
 
@@ -14,6 +15,7 @@ typedef struct {
   ProgramObject *program;
   const pm_kernel_table *kernels;
   pm_pool *pool;
+  pm_stream *stream; /* NULL where the weights are mapped */
   uint8_t *pages; /* the arena, then the scratch */
   pm_scratch *layout;
   size_t arena_bytes, nbytes;
@@ -33,18 +35,19 @@ typedef struct {
   uint64_t polled_ns;
 } run;
 
-/* An operand as Python sees it, or None. */
-static PyObject *operand(const run *r, uint32_t number) {
+/* An operand as Python sees it, or None. Those among streamed weights lie where `places` says. */
+static PyObject *operand(const run *r, uint32_t number, const uint8_t *const **places) {
   if (number == PM_NONE) Py_RETURN_NONE;
   const pm_tensor *t = &r->args->program->tensors[number];
   const int flags = t->space == PM_ARENA || t->space == PM_OUTPUT ? PyBUF_WRITE : PyBUF_READ;
-  return pm_shown(t, pm_data_of(r->args, t), flags);
+  const bool streamed = t->space == PM_WEIGHTS && *places;
+  return pm_shown(t, streamed ? (uint8_t *)(uintptr_t)*(*places)++ : pm_data_of(r->args, t), flags);
 }
 
-static PyObject *operand_list(const run *r, const uint32_t *numbers, int count) {
+static PyObject *operand_list(const run *r, const uint32_t *numbers, int count, const uint8_t *const *places) {
   PyObject *list = PyList_New(count);
   for (int i = 0; list && i < count; i++) {
-    PyObject *item = operand(r, numbers[i]);
+    PyObject *item = operand(r, numbers[i], &places);
     if (!item || PyList_SetItem(list, i, item)) Py_CLEAR(list);
   }
   return list;
@@ -57,8 +60,10 @@ static PyObject *call_host(const run *r, uint32_t number) {
   PyObject *params = PyTuple_New(instr->n_params);
   for (int i = 0; params && i < instr->n_params; i++)
     if (PyTuple_SetItem(params, i, PyLong_FromLongLong(p->params[instr->params + i]))) Py_CLEAR(params);
-  return PyObject_CallFunction(r->host, "NNN", params, operand_list(r, numbers, instr->n_in),
-                               operand_list(r, numbers + instr->n_in, instr->n_out));
+  const pm_blocks *blocks = &r->args->blocks;
+  const uint8_t *const *places = blocks->places ? blocks->places + blocks->first[number] : NULL;
+  return PyObject_CallFunction(r->host, "NNN", params, operand_list(r, numbers, instr->n_in, places),
+                               operand_list(r, numbers + instr->n_in, instr->n_out, NULL));
 }
 
 static pm_status on_host(void *user, uint32_t number) {
@@ -106,7 +111,7 @@ static int get_buffers(run *r, PyObject *list, Py_buffer *buffers, size_t *taken
 
 static pm_status run_released(run *r, uint64_t *times, pm_place *place) {
   RunnerObject *self = r->runner;
-  const pm_run_args args = {
+  pm_run_args args = {
       .program = &self->program->program,
       .kernels = self->kernels,
       .arena = self->pages,
@@ -123,7 +128,12 @@ static pm_status run_released(run *r, uint64_t *times, pm_place *place) {
   r->state = PyEval_SaveThread();
   PyThread_acquire_lock(self->lock, WAIT_LOCK);
   r->polled_ns = pm_now_ns();
-  const pm_status status = pm_pool_run(self->pool, &args);
+  pm_status status = PM_OK;
+  if (self->stream) {
+    status = pm_stream_begin(self->stream);
+    args.blocks = pm_stream_blocks(self->stream);
+  }
+  if (status == PM_OK) status = pm_pool_run(self->pool, &args);
   PyThread_release_lock(self->lock);
   PyEval_RestoreThread(r->state);
   return status;
@@ -210,14 +220,34 @@ static int set_up(RunnerObject *self, const char *isa) {
   return -1;
 }
 
+/* Where the weights come from: a streamed program has none but those that a stream reads. */
+static int set_up_weights(RunnerObject *self, PyObject *budget) {
+  const bool streamed = self->program->streamed;
+  if (streamed == (budget != Py_None)) {
+    if (!streamed) return 0;
+    const unsigned long long nbytes = PyLong_AsUnsignedLongLong(budget);
+    if (PyErr_Occurred()) return -1;
+    pm_status status;
+    Py_BEGIN_ALLOW_THREADS
+    status = pm_stream_new(&self->stream, &self->program->source, &self->program->program, nbytes);
+    Py_END_ALLOW_THREADS
+    if (status == PM_OK) return 0;
+    pm_raise(pm_module_of((PyObject *)self), status, (pm_place){PM_NONE, PM_NONE});
+    return -1;
+  }
+  PyErr_SetString(PyExc_ValueError, streamed ? "a streamed program needs weights_bytes"
+                                             : "weights_bytes is for programs that were opened as streamed");
+  return -1;
+}
+
 static PyObject *runner_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
-  static char *names[] = {"program", "workers", "isa", NULL};
+  static char *names[] = {"program", "workers", "isa", "weights_bytes", NULL};
   const pm_module_state *state = PyModule_GetState(PyType_GetModule(type));
-  PyObject *program;
+  PyObject *program, *budget = Py_None;
   int workers = 1;
   const char *isa = NULL;
-  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O!|iz:Runner", names, state->program_type, &program,
-                                   &workers, &isa))
+  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O!|izO:Runner", names, state->program_type, &program,
+                                   &workers, &isa, &budget))
     return NULL;
   if (workers < 1 || workers > PM_MAX_WORKERS)
     return PyErr_Format(PyExc_ValueError, "workers must be 1 to %d, not %d", PM_MAX_WORKERS, workers);
@@ -226,7 +256,7 @@ static PyObject *runner_new(PyTypeObject *type, PyObject *args, PyObject *kwargs
   if (!self) return NULL;
   self->program = (ProgramObject *)Py_NewRef(program);
   self->workers = workers;
-  if (!set_up(self, isa)) return (PyObject *)self;
+  if (!set_up(self, isa) && !set_up_weights(self, budget)) return (PyObject *)self;
   Py_DECREF((PyObject *)self);
   return NULL;
 }
@@ -234,6 +264,9 @@ static PyObject *runner_new(PyTypeObject *type, PyObject *args, PyObject *kwargs
 static void runner_dealloc(RunnerObject *self) {
   PyTypeObject *type = Py_TYPE((PyObject *)self);
   pm_pool_free(self->pool);
+  Py_BEGIN_ALLOW_THREADS
+  pm_stream_free(self->stream);
+  Py_END_ALLOW_THREADS
   pm_pages_free(self->pages, self->nbytes);
   PyMem_Free(self->layout);
   if (self->lock) PyThread_free_lock(self->lock);
@@ -277,7 +310,8 @@ static PyType_Slot slots[] = {
     {Py_tp_dealloc, (void *)runner_dealloc},
     {Py_tp_getset, attributes},
     {Py_tp_methods, methods},
-    {Py_tp_doc, "Runner(program, workers=1, isa=None): the memory and the workers to run a program."},
+    {Py_tp_doc, "Runner(program, workers=1, isa=None, weights_bytes=None): the memory and the workers to\n"
+                         "run a program; for one that was opened as streamed, with so many bytes for weights."},
     {0, NULL},
 };
 

@@ -27,16 +27,37 @@ class Program:
     weights_bytes: int
     weights_offset: int
     file_bytes: int
-    def __new__(cls, source: str | PathLike[str] | bytes | memoryview) -> Program: ...
-    def constant(self, number: int) -> tuple[str, tuple[int, ...], tuple[int, ...], memoryview]: ...
+    streamed: bool
+    def __new__(
+        cls, source: str | PathLike[str] | bytes | memoryview, streamed: bool = False
+    ) -> Program: ...
+    def constant(
+        self, number: int
+    ) -> tuple[str, tuple[int, ...], tuple[int, ...], memoryview | bytes]: ...
     def scratch_bytes(self, workers: int) -> int: ...
+    def stream_need(self, budget: int | None = None) -> dict[str, int]: ...
+    def stream_plan(
+        self, budget: int | None
+    ) -> tuple[
+        int,
+        int,
+        list[tuple[int, int, int, int, int, tuple[int, ...], int | None, bool]],
+        list[tuple[int, int]],
+        list[tuple[int, list[int]]],
+    ]: ...
     def verify(self) -> None: ...
 
 class Runner:
     workers: int
     nbytes: int
     isa: str
-    def __new__(cls, program: Program, workers: int = 1, isa: str | None = None) -> Runner: ...
+    def __new__(
+        cls,
+        program: Program,
+        workers: int = 1,
+        isa: str | None = None,
+        weights_bytes: int | None = None,
+    ) -> Runner: ...
     def run(
         self,
         inputs: Sequence[Any],

@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 Array = Any
 HostCall = Callable[[tuple[int, ...], list[Any], list[Any]], object]
 
-_RUN_TIME = frozenset({"E_INDEX", "E_DIVIDE", "E_HOST", "E_MEMORY", "E_INTERRUPTED"})
+_RUN_TIME = frozenset(
+    {"E_INDEX", "E_DIVIDE", "E_HOST", "E_MEMORY", "E_INTERRUPTED", "E_IO", "E_CHANGED"}
+)
 
 
 @cache
@@ -61,13 +63,18 @@ def _load(path: str) -> ModuleType:
     return module
 
 
-def open_program(source: str | os.PathLike[str] | bytes | memoryview) -> Any:
+def open_program(
+    source: str | os.PathLike[str] | bytes | memoryview, *, streamed: bool = False
+) -> Any:
     """Open a program: its file is mapped and its tables are checked; no weight is read.
 
     Parameters
     ----------
     source : str, os.PathLike, bytes or memoryview
         A ``.plm`` file, or what such a file holds.
+    streamed : bool
+        Whether the weights of a file are to be read block by block into a window, as the engine
+        needs them: nothing is mapped then, and an engine takes ``weights_bytes``.
 
     Returns
     -------
@@ -80,7 +87,7 @@ def open_program(source: str | os.PathLike[str] | bytes | memoryview) -> Any:
     """
     where = os.fspath(source) if isinstance(source, (str, os.PathLike)) else "program in memory"
     try:
-        return native().Program(source)
+        return native().Program(source, streamed)
     except native().NativeError as error:
         raise translated(error).at(str(where)) from error
     except OSError as error:
@@ -131,11 +138,17 @@ class Engine:
     host : callable, optional
         Runs the nodes that have no instruction: ``host(params, inputs, outputs)``, arrays that
         lie in the engine's memory.
+    weights_bytes : int, optional
+        For a program that was opened as streamed: the memory that weights may take. What is read
+        most often stays in it, the rest comes and goes through a window, read by a thread ahead of
+        the instructions. ``program.stream_need()`` says what the least is, and the most that is of
+        use.
 
     Raises
     ------
     InputError
-        If the machine has no such instruction set.
+        If the machine has no such instruction set, or ``weights_bytes`` is less than one
+        instruction needs.
     """
 
     def __init__(
@@ -145,11 +158,13 @@ class Engine:
         threads: int | None = None,
         isa: str | None = None,
         host: HostCall | None = None,
+        weights_bytes: int | None = None,
     ) -> None:
         workers = min(threads or threads_of_machine(), 64)
         isa = isa or os.environ.get("PELEMAY_ISA") or None
+        _check_budget(program, weights_bytes)
         try:
-            self._runner = native().Runner(program, workers, isa)
+            self._runner = native().Runner(program, workers, isa, weights_bytes)
         except ValueError as error:
             known = ", ".join(native().ISAS)
             raise InputError(str(error), hint=f"it has {known}") from error
@@ -183,7 +198,10 @@ class Engine:
         Raises
         ------
         ExecutionError
-            If an index is out of range, an integer divided by zero, or a host node failed.
+            If an index is out of range, an integer divided by zero, a host node failed, or the
+            file of streamed weights could not be read or was changed.
+        ModelError
+            If a streamed block of weights is damaged. The next run may be tried.
         """
         outputs = [np.empty(shape, dtype_of(name)) for name, shape in self.outputs]
         self._run(inputs, outputs, profile=False)
@@ -204,6 +222,21 @@ class Engine:
             raise translated(error) from error
 
 
+def _check_budget(program: Any, weights_bytes: int | None) -> None:
+    """Refuse a budget for weights that no run can do with."""
+    if weights_bytes is None:
+        return
+    if not program.streamed:
+        what = "weights_bytes is for programs that were opened with streamed=True"
+        raise InputError(what, hint="without it the weights are mapped")
+    need = program.stream_need(max(0, weights_bytes))
+    if weights_bytes < need["least"]:
+        raise InputError(
+            f"weights_bytes={weights_bytes} is less than one instruction needs",
+            hint=f"the least is {need['least']}; compile with smaller blocks to lower it",
+        )
+
+
 def dtype_of(name: str) -> np.dtype[Any]:
     """NumPy's type of that name; bfloat16 comes from ml_dtypes."""
     if name == "bfloat16":
@@ -218,6 +251,8 @@ def dtype_of(name: str) -> np.dtype[Any]:
 def constant_of(program: Any, number: int) -> npt.NDArray[Any]:
     """A tensor among a program's weights, read-only, where it lies in the file.
 
+    Of a program that was opened as streamed it is a copy.
+
     Raises
     ------
     ModelError
@@ -227,6 +262,8 @@ def constant_of(program: Any, number: int) -> npt.NDArray[Any]:
         found: npt.NDArray[Any] = _array(program.constant(number))
     except (ValueError, OverflowError) as error:
         raise ModelError(str(error)) from error
+    except native().NativeError as error:
+        raise translated(error) from error
     return found
 
 
