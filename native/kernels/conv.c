@@ -22,7 +22,7 @@ static bool reads_in_place(const state *s) {
   const pm_conv *c = &s->conv;
   for (int i = 0; i < 3; i++)
     if (c->kernel[i] != 1 || c->stride[i] != 1 || c->pad[i] != 0) return false;
-  if (c->x.w != c->y.w || is_crowded(c->x.sw)) return false;
+  if (c->x.w != c->y.w || c->x.d != c->y.d || c->row1 > c->x.h || is_crowded(c->x.sw)) return false;
   return s->split.lines > 1 || pm_image_is_flat(&c->x, c->row0, c->row1);
 }
 

@@ -61,6 +61,14 @@ def product_case(
 FORMS: dict[str, Form] = {
     "pointwise": ((1, 9, 7, 40), (24, 40, 1, 1), {}),
     "pointwise, crowded rows": ((1, 5, 7, 512), (33, 512, 1, 1), {}),
+    "pointwise, padded behind": ((1, 3, 5, 8), (24, 8, 1, 1), {"pads": (0, 0, 4, 0)}),
+    "pointwise, cropped behind": ((2, 9, 5, 8), (24, 8, 1, 1), {"pads": (0, 0, -4, 0)}),
+    "volume, pointwise, padded behind": (
+        (2, 3, 4, 5, 8), (24, 8, 1, 1, 1), {"pads": (0, 0, 0, 2, 1, 0)},
+    ),
+    "volume, pointwise, cropped behind": (
+        (2, 4, 4, 5, 8), (24, 8, 1, 1, 1), {"pads": (0, 0, 0, -2, 0, 0)},
+    ),
     "pointwise, stride 2": ((2, 9, 8, 20), (17, 20, 1, 1), {"strides": (2, 2)}),
     "3x3": ((1, 9, 11, 16), (32, 16, 3, 3), {"pads": (1, 1, 1, 1)}),
     "3x3, long sums": ((1, 4, 5, 130), (20, 130, 3, 3), {"pads": (1, 1, 1, 1)}),
