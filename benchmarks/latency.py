@@ -102,7 +102,7 @@ def ncnn(path: Path, feeds: dict[str, Any], threads: int) -> Run:
 
 
 def narrowed(array: Any) -> Any:
-    """ncnn's integers have 32 bits."""
+    """Integers of ncnn, and of what litert-torch makes, have 32 bits."""
     return array.astype(np.int32) if array.dtype == np.int64 else array
 
 
@@ -111,7 +111,7 @@ def litert(path: Path, feeds: dict[str, Any], threads: int) -> Run:
 
     interpreter = Interpreter(model_path=str(for_litert(path, feeds)), num_threads=threads)
     run = interpreter.get_signature_runner()
-    given = {f"args_{i}": value for i, value in enumerate(feeds.values())}
+    given = {f"args_{i}": narrowed(value) for i, value in enumerate(feeds.values())}
     return lambda: [y for _, y in sorted(run(**given).items())]
 
 
