@@ -104,8 +104,10 @@ static pm_status read_all_small(const pm_stream *s) {
   return status;
 }
 
+static bool *is_there(pm_stream *s, size_t step) { return step ? &s->there[step - 1] : &s->has_small; }
+
 static pm_status make_step(pm_stream *s, size_t number) {
-  bool *there = number ? &s->there[number - 1] : &s->has_small;
+  bool *there = is_there(s, number);
   if (*there) return PM_OK;
   const pm_status status = number ? read_load(s, &s->plan.loads[number - 1]) : read_all_small(s);
   *there = status == PM_OK && (!number || s->plan.loads[number - 1].stays);
@@ -122,26 +124,35 @@ static bool wait_for_room(pm_stream *s, int64_t instrs) {
   return !s->anew && !s->ended;
 }
 
-/* How many instructions must be done before a step may be made. */
+/* How many instructions must be done before a step may be made. The reader is not more than a run
+   ahead. */
 static int64_t room_for(const pm_stream *s, int64_t run, size_t step) {
+  const int64_t n_instrs = (int64_t)s->program->n_instrs;
   const pm_load *load = step ? &s->plan.loads[step - 1] : NULL;
-  if (!load || load->stays || load->after == PM_ANY_TIME) return 0;
-  return run * (int64_t)s->program->n_instrs + load->after + 1;
+  if (!load || load->stays || load->after == PM_ANY_TIME) return (run - 1) * n_instrs;
+  return run * n_instrs + load->after + 1;
+}
+
+/* One step, with the lock left for the reading. False if the reader has to stop. */
+static bool step_on(pm_stream *s, int64_t run, size_t step) {
+  if (!*is_there(s, step) || !step) {
+    pthread_cond_broadcast(&s->moved);
+    if (!wait_for_room(s, room_for(s, run, step))) return false;
+    pthread_mutex_unlock(&s->lock);
+    const pm_status status = make_step(s, step);
+    pthread_mutex_lock(&s->lock);
+    if (s->failed == PM_OK) s->failed = status;
+    if (s->anew || s->ended || s->failed != PM_OK) return false;
+  }
+  atomic_store(&s->made, run * steps_of(s) + (int64_t)step + 1);
+  return true;
 }
 
 /* With the lock held. Ends when nothing more can be read, or the reader is told to do something else. */
 static void read_on(pm_stream *s) {
   for (int64_t run = 0;; run++)
-    for (size_t step = 0; step < (size_t)steps_of(s); step++) {
-      if (!wait_for_room(s, room_for(s, run, step))) return;
-      pthread_mutex_unlock(&s->lock);
-      const pm_status status = make_step(s, step);
-      pthread_mutex_lock(&s->lock);
-      if (s->failed == PM_OK) s->failed = status;
-      if (s->anew || s->ended || s->failed != PM_OK) return;
-      atomic_store(&s->made, run * steps_of(s) + (int64_t)step + 1);
-      pthread_cond_broadcast(&s->moved);
-    }
+    for (size_t step = 0; step < (size_t)steps_of(s); step++)
+      if (!step_on(s, run, step)) return;
 }
 
 static void *work(void *argument) {
