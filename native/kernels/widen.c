@@ -25,15 +25,26 @@ static void load_scaled(const uint8_t *bytes, const float *scales, float *to, in
 #endif
 }
 
+/* Steps that are widened before those of the next panel are fetched. */
+#define SOME 16
+
+static void widen_some(const pm_narrow *weights, const uint8_t *from, const float *scales,
+                       int64_t steps, float *to) {
+  switch (weights->dtype) {
+    case PM_F16: pm_halves_load(from, to, steps * PM_PANEL); break;
+    case PM_BF16: pm_bfloats_load(from, to, steps * PM_PANEL); break;
+    case PM_I8: load_scaled(from, scales, to, steps); break;
+    default: break;
+  }
+}
+
 void PM_FOR_ISA(pm_widen)(const pm_narrow *weights, int64_t panel, int64_t first, int64_t steps,
                           float *to) {
-  const int64_t element = (panel * weights->steps + first) * PM_PANEL, n = steps * PM_PANEL;
-  switch (weights->dtype) {
-    case PM_F16: pm_halves_load(weights->data + 2 * element, to, n); break;
-    case PM_BF16: pm_bfloats_load(weights->data + 2 * element, to, n); break;
-    case PM_I8:
-      load_scaled(weights->data + element, weights->scales + panel * PM_PANEL, to, steps);
-      break;
-    default: break;
+  const int64_t step = PM_PANEL * (weights->dtype == PM_I8 ? 1 : 2), next = weights->steps * step;
+  const uint8_t *from = weights->data + (panel * weights->steps + first) * step;
+  const float *scales = weights->scales ? weights->scales + panel * PM_PANEL : NULL;
+  for (int64_t i = 0; i < steps; i += SOME, from += SOME * step, to += SOME * PM_PANEL) {
+    for (int64_t line = 0; line < SOME * step; line += 64) __builtin_prefetch(from + next + line, 0, 2);
+    widen_some(weights, from, scales, PM_MIN(SOME, steps - i), to);
   }
 }
