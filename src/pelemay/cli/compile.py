@@ -31,7 +31,7 @@ EXAMPLES = """\
   pelemay compile model.onnx                       writes model.plm beside it
   pelemay compile model.onnx --shape x=1x3x224x224
   pelemay compile model.onnx --budget 6MiB         to run in little memory; see 'pelemay plan'
-  pelemay compile model.onnx --weights int8        a quarter of the file
+  pelemay compile model.onnx --weights int8        a quarter of the file, and what that costs
   pelemay compile model.onnx --no-fallback         fail if a node has no instruction"""
 
 
@@ -49,6 +49,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--no-fallback", action="store_true", help="fail if a node has no instruction"
     )
     add_target_arguments(parser)
+    parser.add_argument(
+        "--samples",
+        metavar="FILE",
+        help="inputs to measure with what --weights costs: .npz, or .npy of the only input",
+    )
+    parser.add_argument(
+        "--no-samples", action="store_true", help="do not measure what --weights costs"
+    )
     parser.add_argument("--into-cache", action="store_true", help=argparse.SUPPRESS)
     add_json_flag(parser)
 
@@ -56,14 +64,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Compile, and say what came out."""
     from pelemay import pipeline
+    from pelemay.importers import load
 
     if args.into_cache:
         return _into_cache(args)
     source = resolve(args.model)
     started = time.perf_counter()
+    model = load(source)
+    losses = Losses(args, model) if args.weights != "f32" else None
     with progress_bar(f"compiling {source.name}") as progress:
         compiled = pipeline.compile(
-            source,
+            model,
             output_of(args, source),
             shapes=shapes_of(args.shape),
             values=values_of(args.value),
@@ -72,11 +83,45 @@ def run(args: argparse.Namespace) -> int:
             progress=progress,
         )
     findings = examine(compiled, time.perf_counter() - started)
+    if losses is not None:
+        findings.update(losses.measure(compiled.file.path))
     if args.json:
         print_json(findings)
     else:
         show(findings)
     return 0
+
+
+class Losses:
+    """What other weights than float32 cost: prepared before anything is written."""
+
+    def __init__(self, args: argparse.Namespace, model: Model) -> None:
+        from pelemay import pipeline
+        from pelemay.cli.losses import samples_of
+
+        self.model, self.inputs = model, "given" if args.samples else "random"
+        self.plain = pipeline.lower(model, shapes_of(args.shape), values_of(args.value))
+        self.samples: list[dict[str, Any]] = []
+        self.reason = ""
+        if args.no_samples:
+            return
+        try:
+            self.samples = samples_of(self.plain, args.samples)
+        except InputError as error:
+            if args.samples:
+                raise
+            self.reason = str(error)
+
+    def measure(self, path: Path) -> dict[str, Any]:
+        """Bytes of the float32 form, and how far its answers are away."""
+        from pelemay.cli.losses import accuracy, file_bytes
+
+        found: dict[str, Any] | None = {"reason": self.reason} if self.reason else None
+        if self.samples:
+            with console(stderr=True).status("comparing the answers with those of f32"):
+                found = accuracy(self.model, self.plain, path, self.samples)
+            found["inputs"] = self.inputs
+        return {"f32_file_bytes": file_bytes(self.plain), "accuracy": found}
 
 
 def _into_cache(args: argparse.Namespace) -> int:
@@ -163,6 +208,10 @@ def show(findings: dict[str, Any]) -> None:
     """Print it for people."""
     out = console()
     rows = [("file", f"{findings['file']} ({size(findings['file_bytes'])})"), *rows_of(findings)]
+    if "f32_file_bytes" in findings:
+        from pelemay.cli.losses import rows_of as rows_of_losses
+
+        rows[1:1] = rows_of_losses(findings)
     rows.append(("compiled in", f"{findings['seconds']:.1f} s"))
     out.print(table("program", "", rows=rows))
     show_fallbacks(findings)
