@@ -121,7 +121,8 @@ MEASURE = """
 import json, resource, sys, time
 start = time.process_time()
 from pelemay import pipeline
-made = pipeline.compile(sys.argv[1], sys.argv[2])
+from pelemay.target import Target
+made = pipeline.compile(sys.argv[1], sys.argv[2], target=Target(weights=sys.argv[3]))
 peak = next(int(line.split()[1]) for line in open("/proc/self/status") if "VmHWM" in line)
 print(json.dumps({"seconds": time.process_time() - start, "peak": peak * 1024,
                   "left": len(made.program.metadata["host"]), "arena": made.program.arena_bytes}))
@@ -129,17 +130,18 @@ print(json.dumps({"seconds": time.process_time() - start, "peak": peak * 1024,
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize(("weights", "megabytes"), [("f32", 178), ("f16", 89), ("int8", 45)])
 def test_resnet101_takes_little_memory_and_time_and_opens_at_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, weights: str, megabytes: int
 ) -> None:
     """A whole process, its interpreter and the onnx package among it: below 96 MiB and 10 s."""
     monkeypatch.setenv("PELEMAY_CACHE", str(tmp_path / "cache"))
     model = models.get("resnet101-v1-7", stand_in="always").path
-    command = [sys.executable, "-c", MEASURE, str(model), str(tmp_path / "m.plm")]
+    command = [sys.executable, "-c", MEASURE, str(model), str(tmp_path / "m.plm"), weights]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
-    assert (tmp_path / "m.plm").stat().st_size > 170_000_000
+    assert (tmp_path / "m.plm").stat().st_size // 1_000_000 == megabytes
     assert found["left"] == 0
     assert found["arena"] < 8 << 20
     assert found["peak"] < 96 << 20
