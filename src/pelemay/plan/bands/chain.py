@@ -380,5 +380,6 @@ class _Run:
         shape = self.chain.facts.shapes[first]
         makers = [self.links[self.makers[m]].local for m in memory.members]
         multiple = math.lcm(*(local.multiple for local in makers))
-        rows = min(-(-memory.most // multiple) * multiple, shape[ROWS])
+        # A value that is read in the padding only has a place nevertheless.
+        rows = min(-(-max(memory.most, 1) // multiple) * multiple, shape[ROWS])
         return Held(tuple(memory.members), shape, self.chain.facts.itemsizes[first], rows)
