@@ -1,0 +1,88 @@
+"""Bands: chains give the numbers of whole layers, at every height and within every limit."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import array_api_compat.numpy as xp
+import numpy as np
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from pelemay.graph import Graph
+from pelemay.graph.evaluate import Table, evaluate
+from pelemay.plan import Plan, plan_graph
+from pelemay.plan.bands import Curve
+from pelemay.plan.check import check_plan
+from support.bands import cut_plan, images, sequences
+from support.planned import Native, run_planned
+from support.plans import feeds_of
+
+RANDOM = settings(
+    max_examples=60,
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+
+
+class Stages:
+    """A graph at each stage: what it should give, and what plans of it give."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph, self.feeds = graph, feeds_of(graph)
+        with np.errstate(all="ignore"):
+            self.reference = evaluate(graph, self.feeds, Table(xp))
+        self.whole = Native(plan_graph(graph))
+        self.ideal = self.whole.run(self.feeds)
+        same(self.ideal, self.reference, 1e-4)
+
+    def check(self, plan: Plan) -> None:
+        """The plan is right, and gives the same over memory and on the engine."""
+        check_plan(plan)
+        same(run_planned(plan, self.feeds), self.reference, 1e-5)
+        native = Native(plan)
+        first = native.run(self.feeds)
+        same(first, self.ideal, 0 if self.adds_alike(plan, native) else 1e-5)
+        same(native.run(self.feeds, threads=3), first, 0)
+
+    def adds_alike(self, plan: Plan, native: Native) -> bool:
+        """Whether every sum is made in the same order as with whole layers."""
+        gathered = any(plan.graph.nodes[s.node].op == "ReduceMean" for s in plan.steps if s.is_band)
+        return not gathered and "winograd" not in native.opcodes | self.whole.opcodes
+
+
+def same(found: Any, expected: Any, rtol: float) -> None:
+    """As numbers, relative to the largest of each value; 0 is to the bit."""
+    for name, value in expected.items():
+        if not rtol:
+            np.testing.assert_array_equal(found[name], value, name, strict=True)
+            continue
+        finite = np.abs(value[np.isfinite(value)])
+        atol = rtol * float(finite.max()) if finite.size else 0.0
+        np.testing.assert_allclose(found[name], value, rtol, max(atol, 1e-30), strict=True)
+
+
+@RANDOM
+@given(graph=images(), grain=st.integers(1, 13), places=st.lists(st.integers(1, 14), max_size=2))
+def test_images_at_every_height(graph: Graph, grain: int, places: list[int]) -> None:
+    Stages(graph).check(cut_plan(graph, grain, places))
+
+
+@RANDOM
+@given(graph=sequences(), grain=st.integers(1, 10), places=st.lists(st.integers(1, 14), max_size=2))
+def test_tokens_at_every_height(graph: Graph, grain: int, places: list[int]) -> None:
+    Stages(graph).check(cut_plan(graph, grain, places))
+
+
+@RANDOM
+@given(graph=st.one_of(images(), sequences()), shares=st.lists(st.floats(0, 1), max_size=2))
+def test_every_limit(graph: Graph, shares: list[float]) -> None:
+    stages, curve = Stages(graph), Curve(graph)
+    least, whole = curve.least.plan, curve.whole.plan
+    stages.check(least)
+    for share in shares:
+        limit = int(least.arena_bytes + share * (whole.arena_bytes - least.arena_bytes))
+        plan = curve.within(limit).plan
+        assert plan.arena_bytes <= limit
+        stages.check(plan)
