@@ -24,6 +24,7 @@ import logging
 import os
 import platform
 import secrets
+import signal
 import subprocess
 import sys
 import time
@@ -34,7 +35,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pelemay import __version__, errors
-from pelemay.errors import InputError, ModelError, PelemayError
+from pelemay.errors import InputError, MemoryLimitError, ModelError, PelemayError
 from pelemay.target import Target, size_of
 
 if TYPE_CHECKING:
@@ -194,6 +195,12 @@ def _compile_in_child(request: Request) -> Path:
     try:
         answer = json.loads(done.stdout)
     except ValueError:
+        if done.returncode == -signal.SIGKILL:
+            raise MemoryLimitError(
+                "compiling was killed, most likely because there is too little memory for it",
+                where=os.fspath(request.path),
+                hint="compile it on a larger machine, with 'pelemay compile', and run the .plm",
+            ) from None
         tail = (done.stderr or "").strip()[-500:]
         what = f"compiling ended with code {done.returncode} {tail}".strip()
         raise ModelError(what, where=os.fspath(request.path)) from None
@@ -207,16 +214,15 @@ def _python_path() -> str:
     return os.pathsep.join(filter(None, (package, os.environ.get("PYTHONPATH"))))
 
 
-def error_as_data(error: PelemayError) -> dict[str, str]:
+def error_as_data(error: PelemayError) -> dict[str, Any]:
     """An error so that the process that asked can raise it again."""
-    return {
-        "kind": type(error).__name__, "what": error.what, "where": error.where, "hint": error.hint
-    }  # fmt: skip
+    return {"kind": type(error).__name__, **vars(error)}
 
 
-def _error(found: Mapping[str, str]) -> PelemayError:
-    kind = getattr(errors, found["kind"], PelemayError)
-    made: PelemayError = kind(found["what"], where=found["where"], hint=found["hint"])
+def _error(found: Mapping[str, Any]) -> PelemayError:
+    more = dict(found)
+    kind = getattr(errors, more.pop("kind"), PelemayError)
+    made: PelemayError = kind(more.pop("what"), **more)
     return made
 
 

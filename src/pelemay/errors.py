@@ -74,7 +74,25 @@ class BenchmarkError(PelemayError):
 
 
 class MemoryLimitError(PelemayError):
-    """A limit on memory is too small; the hint says the smallest that would do."""
+    """A limit on memory is too small.
+
+    Parameters
+    ----------
+    what, where, hint : str
+        As for every error.
+    least_bytes : int
+        The smallest limit that would do; 0 if it is not known.
+    """
+
+    def __init__(self, what: str, *, where: str = "", hint: str = "", least_bytes: int = 0) -> None:
+        super().__init__(what, where=where, hint=hint)
+        self.least_bytes = least_bytes
+
+    def at(self, where: str) -> MemoryLimitError:
+        """The same error, with an outer place put before its own."""
+        joined = f"{where}, {self.where}" if self.where else where
+        least = self.least_bytes
+        return type(self)(self.what, where=joined, hint=self.hint, least_bytes=least)
 
 
 class PlanError(PelemayError):

@@ -43,8 +43,8 @@ class Target:
     Parameters
     ----------
     budget_bytes : int, optional
-        What arena, scratch and weights in memory may take together: the compiler chooses the arena
-        and the size of blocks for the shortest time.
+        What arena, scratch, inputs, outputs and weights in memory may take together: the compiler
+        chooses the arena and the size of blocks for the shortest time.
     arena_bytes : int, optional
         What the arena may take; values are then held a few rows at a time where they have to be.
     block_bytes : int, optional

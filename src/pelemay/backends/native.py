@@ -15,16 +15,23 @@ from pelemay.backends.in_place import InPlace
 from pelemay.backends.programs import ProgramRunnable
 from pelemay.backends.protocol import Runnable
 from pelemay.backends.specialized import SpecializedRunnable
-from pelemay.engine import native
-from pelemay.errors import UnsupportedError
+from pelemay.engine import native, threads_of_machine
+from pelemay.errors import MemoryLimitError, UnsupportedError
 from pelemay.signature import Signature
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from pelemay.backends.specialized import Shapes, Values
+    from pelemay.memory import Limit
 
 SUFFIX = ".plm"
+
+KEPT = 4
+"""Programs of one model, for several shapes, that stay ready."""
+
+STEP = 256 << 10
+"""Bytes by which the room for a run is told to the compiler."""
 
 
 class NativeBackend(InPlace):
@@ -45,6 +52,8 @@ class NativeBackend(InPlace):
         allow_fallback: bool = True,
         isa: str | None = None,
         verify: str = "never",
+        weights: str = "f32",
+        memory_limit: int | str | None = None,
     ) -> Runnable:
         """Open a program; compile it first, if it is an ONNX file that the cache does not have.
 
@@ -61,6 +70,12 @@ class NativeBackend(InPlace):
         verify : {"never", "load", "always"}
             When all weights are read and their checksums compared; see
             :class:`~pelemay.backends.programs.ProgramRunnable`.
+        weights : {"f32", "f16", "bf16", "int8"}
+            What the weights of an ONNX file are stored as; a ``.plm`` has been decided.
+        memory_limit : int or str, optional
+            What the whole process may hold: bytes, a text such as ``"48MiB"``, or ``"auto"``; if
+            not given, ``PELEMAY_MEMORY_LIMIT`` says it. An ONNX file is compiled for it, in a
+            process of its own that it does not count for.
 
         Raises
         ------
@@ -68,36 +83,48 @@ class NativeBackend(InPlace):
             If the file is missing or broken.
         UnsupportedError
             If something has to fall back and may not; it names the nodes.
+        MemoryLimitError
+            If a run does not fit the limit; it says the smallest that would do.
         """
         found, _ = self.prepare_signed(
-            path, threads=threads, allow_fallback=allow_fallback, isa=isa, verify=verify
+            path,
+            threads=threads,
+            weights=weights,
+            memory_limit=memory_limit,
+            allow_fallback=allow_fallback,
+            isa=isa,
+            verify=verify,
         )
         return found
 
     def prepare_signed(
-        self, path: str | Path, *, threads: int | None = None, **options: Any
+        self,
+        path: str | Path,
+        *,
+        threads: int | None = None,
+        weights: str = "f32",
+        memory_limit: int | str | None = None,
+        **options: Any,
     ) -> tuple[Runnable, Signature]:
         """As :meth:`prepare`, with what the model takes and gives."""
+        limit = _limit(memory_limit)
+        options = {"threads": threads, "limit": limit, **options}
         if _is_program(path):
-            program = _opened(path, threads=threads, **options)
+            program = _opened(path, **options)
             # What a feed may replace in the model is part of the program.
             return program, Signature.from_metadata({**program.metadata, "overridable": ()})
-        from pathlib import Path
-
-        from pelemay import cache
-
-        source = Path(path)
+        compiled = _Compiler(path, weights, limit, threads)
 
         def compile_for(shapes: Shapes, values: Values) -> ProgramRunnable:
-            made = cache.compiled(source, shapes=shapes, values=values)
-            return _opened(made, threads=threads, **options)
+            return _opened(compiled(shapes, values), **options)
 
-        first = _opened(cache.compiled(source), threads=threads, **options)
+        first = _opened(compiled({}, {}), **options)
         signature = Signature.from_metadata(first.metadata)
         if signature.is_static and not signature.overridable:
             return first, signature
         by_value = (*signature.by_value, *signature.overridable)
-        return SpecializedRunnable(compile_for, by_value), signature
+        kept = KEPT if limit is None else 1
+        return SpecializedRunnable(compile_for, by_value, kept=kept), signature
 
     def parameters(self, path: Path) -> Mapping[str, Any]:
         """The parameters of an ONNX file, as read-only arrays that lie in it."""
@@ -111,10 +138,46 @@ def _is_program(path: str | Path) -> bool:
     return os.fspath(path).endswith(SUFFIX)
 
 
-def _opened(
-    path: str | Path, *, threads: int | None, allow_fallback: bool = True, **options: Any
-) -> ProgramRunnable:
-    program = ProgramRunnable(path, threads=threads, **options)
+def _limit(asked: int | str | None) -> Limit | None:
+    """The limit that holds; where there is none, nothing is loaded to say so."""
+    if asked is None and not os.environ.get("PELEMAY_MEMORY_LIMIT"):
+        return None
+    from pelemay.memory import limit_of
+
+    return limit_of(asked)
+
+
+class _Compiler:
+    """Compiles one ONNX file, into the cache, for the room that there is."""
+
+    def __init__(
+        self, path: str | Path, weights: str, limit: Limit | None, threads: int | None
+    ) -> None:
+        self.path, self.weights, self.limit = path, weights, limit
+        self.workers = threads or threads_of_machine()
+
+    def __call__(self, shapes: Shapes, values: Values) -> Path:
+        from pelemay import cache
+        from pelemay.target import Target
+
+        target, room = Target(weights=self.weights), 0
+        if self.limit is not None:
+            from pelemay.memory import room_within, too_small
+
+            room = room_within(self.limit, self.workers)
+            # Whole steps, so that a run after this one finds the same program.
+            target = Target(budget_bytes=max(room, 0) // STEP * STEP, weights=self.weights)
+        try:
+            return cache.compiled(self.path, shapes=shapes, values=values, target=target)
+        except MemoryLimitError as error:
+            if self.limit is None or not error.least_bytes:
+                raise
+            least = -(-error.least_bytes // STEP) * STEP
+            raise too_small(self.limit, room, least).at(os.fspath(self.path)) from error
+
+
+def _opened(path: str | Path, *, allow_fallback: bool = True, **options: Any) -> ProgramRunnable:
+    program = ProgramRunnable(path, **options)
     if not allow_fallback:
         from pelemay.program.describe import refuse_fallbacks
 

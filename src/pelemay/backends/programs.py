@@ -9,14 +9,17 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pelemay.backends.host_nodes import HostNodes
-from pelemay.engine import Engine, open_program, verify_weights
+from pelemay.engine import Engine, dtype_of, open_program, threads_of_machine, verify_weights
 from pelemay.errors import InputError, ModelError
 from pelemay.graph import DType
+
+if TYPE_CHECKING:
+    from pelemay.memory import Limit
 
 VERIFY = ("never", "load", "always")
 
@@ -35,6 +38,9 @@ class ProgramRunnable:
     verify : {"never", "load", "always"}
         When the checksums of the weights are compared, which reads all of them: never, when the
         program is opened, or also before each run. Everything else is always checked.
+    limit : pelemay.memory.Limit, optional
+        What the whole process may hold. Weights are then read block by block, each checked, into
+        what is left beside everything else; if not given, they are mapped.
 
     Raises
     ------
@@ -42,6 +48,8 @@ class ProgramRunnable:
         If the file is missing or damaged.
     InputError
         If ``verify`` is none of the three.
+    MemoryLimitError
+        If a run does not fit the limit; nothing has been read then but the program's tables.
     """
 
     def __init__(
@@ -51,21 +59,42 @@ class ProgramRunnable:
         threads: int | None = None,
         isa: str | None = None,
         verify: str = "never",
+        limit: Limit | None = None,
     ) -> None:
         if verify not in VERIFY:
             raise InputError(f"verify={verify!r}; it can be one of {list(VERIFY)}")
-        self.program = open_program(source)
+        self.program = open_program(source, streamed=limit is not None)
         self._verifies_runs = verify == "always"
         if verify != "never":
             verify_weights(self.program)
         self.metadata = metadata_of(self.program)
         self._host = HostNodes(self.program, self.metadata)
         has_host = bool(self.metadata.get("host"))
+        room = None if limit is None else self._room(limit, threads or threads_of_machine())
         self.engine = Engine(
-            self.program, threads=threads, isa=isa, host=self._host if has_host else None
+            self.program,
+            threads=threads,
+            isa=isa,
+            host=self._host if has_host else None,
+            weights_bytes=room,
         )
         self.inputs: tuple[str, ...] = tuple(self.metadata["program_inputs"])
         self.outputs: tuple[str, ...] = tuple(self.metadata["program_outputs"])
+
+    def _room(self, limit: Limit, workers: int) -> int:
+        """What weights may take, beside everything else that the process holds in a run."""
+        from pelemay.memory import room_within, too_small
+
+        program = self.program
+        need = program.stream_need()
+        ends = sum(_nbytes(*end[1:]) for end in (*program.inputs, *program.outputs))
+        scratch = program.scratch_bytes(workers)
+        others = program.arena_bytes + scratch + ends + need["overhead"]
+        room = room_within(limit, workers)
+        if room < others + need["least"]:
+            because = f"an arena of {program.arena_bytes:,} bytes"
+            raise too_small(limit, room, others + need["least"], because)
+        return int(min(room - others, need["most"]))
 
     def run(self, feeds: Mapping[str, Any], outputs: Sequence[str] | None = None) -> dict[str, Any]:
         """Run once.
@@ -122,6 +151,13 @@ class ProgramRunnable:
             have, want = f"{array.dtype}{list(array.shape)}", f"{dtype}{list(shape)}"
             raise InputError(f"input '{name}' is {have}; the program was compiled for {want}")
         return array
+
+
+def _nbytes(dtype: str, shape: Sequence[int]) -> int:
+    size = dtype_of(dtype).itemsize
+    for count in shape:
+        size *= count
+    return size
 
 
 def metadata_of(program: Any) -> dict[str, Any]:

@@ -45,8 +45,8 @@ def add_target_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--budget",
         metavar="SIZE",
-        help="what values, scratch and weights in memory may take together, such as 6MiB; "
-        "arena and blocks are then chosen for the shortest time",
+        help="what a run may take beside its process, such as 6MiB: values, scratch, inputs, "
+        "outputs, weights in memory; arena and blocks are chosen for the shortest time",
     )
     group.add_argument(
         "--arena",

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pelemay.cli.output import add_json_flag, console, print_json, table
+from pelemay.cli.programs import WEIGHTS
 from pelemay.cli.sources import resolve
 from pelemay.errors import InputError
 
@@ -20,6 +21,7 @@ EXAMPLES = """\
   pelemay run model.onnx --input x.npy --output y.npy
   pelemay run model.onnx --input a=left.npy --input b=right.npy --output all.npz
   pelemay run model.onnx --random --backend onnxruntime
+  pelemay run model.plm --random --memory-limit 32MiB
   pelemay run model.onnx --random --log-ops    each operation: shapes, time, bytes"""
 
 
@@ -45,6 +47,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--output", metavar="FILE", help="write the outputs to .npy or .npz")
     parser.add_argument("--backend", metavar="NAME", help="see 'pelemay doctor'")
     parser.add_argument("--threads", metavar="N", type=int, help="threads to compute with")
+    parser.add_argument(
+        "--memory-limit",
+        metavar="SIZE",
+        help="what the whole process may hold, such as 48MiB, or 'auto'; refused if it cannot be",
+    )
+    parser.add_argument(
+        "--weights", choices=WEIGHTS, help="what the weights of an ONNX file are stored as (f32)"
+    )
     parser.add_argument("--top", metavar="K", type=int, default=5, help="classes to show (5)")
     parser.add_argument(
         "--log-ops",
@@ -92,7 +102,9 @@ def _run_once(args: argparse.Namespace, backend: Backend) -> _Ran:
     path = resolve(args.model)
     with console(stderr=True).status(f"preparing {path.name}") as status:
         begin = time.perf_counter()
-        session = InferenceSession(path, backend=backend, threads=args.threads)
+        options = {"memory_limit": args.memory_limit, "weights": args.weights}
+        given = {name: value for name, value in options.items() if value}
+        session = InferenceSession(path, backend=backend, threads=args.threads, **given)
         prepared = time.perf_counter()
         values = feeds.gather(session.signature, args.images, args.input, args.random)
         status.update(f"running {path.name}")

@@ -1,7 +1,7 @@
-"""A program within a budget: what arena, scratch and weights in memory may take together.
+"""A program within a budget: what a run may take, beside what its process holds anyway.
 
-In: a graph that is ready to be planned, and a budget. Out: the fastest program that was found to
-keep to it. More room for the arena makes larger bands, more room for weights leaves less to be read
+In: a graph that is ready to be planned, and a budget for arena, scratch, inputs, outputs and weights
+together. Out: the fastest program that was found to keep to it. More room for the arena makes larger bands, more room for weights leaves less to be read
 in each run: both are tried, from the least arena to that of whole values.
 """
 
@@ -83,6 +83,7 @@ def within_budget(
     raise MemoryLimitError(
         f"a run takes {least:,} bytes at least, {budget:,} are allowed",
         hint=f"allow {least:,} bytes, or store weights as f16 or int8",
+        least_bytes=least,
     )
 
 

@@ -24,19 +24,25 @@ class Needs:
     ----------
     arena, scratch : int
         For values, and for what kernels take for themselves.
+    ends : int
+        For inputs and outputs.
+    head : int
+        For the tables of the program, and what goes with reading weights.
     least, most : int
         For weights: to read them through a window, and to keep them all.
     """
 
     arena: int
     scratch: int
+    ends: int
+    head: int
     least: int
     most: int
 
     @property
     def fixed(self) -> int:
         """What does not depend on how weights are held."""
-        return self.arena + self.scratch
+        return self.arena + self.scratch + self.ends + self.head
 
 
 def scratch_bytes(program: Program, workers: int) -> int:
@@ -61,8 +67,14 @@ def needs_of(program: Program, workers: int) -> Needs:
     """What a run of a program needs; parameters and errors are those of :func:`scratch_bytes`."""
     opened = _opened(program)
     weights = opened.stream_need()
+    ends = sum(program.tensors[n].span_bytes for n in (*program.inputs, *program.outputs))
     scratch = int(opened.scratch_bytes(workers))
-    return Needs(program.arena_bytes, scratch, weights["least"], weights["most"])
+    head = len(encode(_unwritten(program))) + weights["overhead"]
+    return Needs(program.arena_bytes, scratch, ends, head, weights["least"], weights["most"])
+
+
+def _unwritten(program: Program) -> Program:
+    return replace(program, blocks=tuple(replace(b, crc=0) for b in program.blocks))
 
 
 def _opened(program: Program) -> Any:
@@ -72,7 +84,7 @@ def _opened(program: Program) -> Any:
     """
     from pelemay.engine import open_program
 
-    head = encode(replace(program, blocks=tuple(replace(b, crc=0) for b in program.blocks)))
+    head = encode(_unwritten(program))
     memory = mmap.mmap(-1, len(head) + program.weights_bytes)
     memory[: len(head)] = head
     return open_program(memoryview(memory))

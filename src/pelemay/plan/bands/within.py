@@ -122,6 +122,7 @@ class Curve:
         raise MemoryLimitError(
             f"values need {self.least.plan.arena_bytes:,} bytes at least, {limit:,} are allowed",
             hint=f"allow {self.least.plan.arena_bytes:,} bytes for the arena",
+            least_bytes=self.least.plan.arena_bytes,
         )
 
     def points(self, count: int = POINTS) -> list[Point]:

@@ -1,0 +1,184 @@
+"""Limits on the memory of the whole process: kept, or refused with the smallest that works."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pelemay import cache
+from pelemay.compilation import compile_graph
+from pelemay.errors import InputError, MemoryLimitError
+from pelemay.memory import MIB, limit_of
+from pelemay.program.describe import metadata
+from pelemay.program.scratch import needs_of
+from pelemay.program.write import write_program
+from pelemay.session import InferenceSession
+from pelemay.signature import Signature
+from pelemay.target import Target
+from support.plans import Builder
+
+GROUPS = Path("/sys/fs/cgroup/memory")
+
+
+def network() -> Any:
+    """More weights than fit, and more values."""
+    b = Builder()
+    x = b.input(1, 96, 96, 16)
+    for width in (16, 32):
+        x = b.conv(x, width)
+    for _ in range(2):
+        height, wide = b.shape(x)[1:3]
+        pool = {"kernel_shape": (2, 2), "strides": (2, 2)}
+        x = b.add(
+            "MaxPool", (x,), (1, height // 2, wide // 2, b.shape(x)[-1]), domain="pelemay", **pool
+        )
+        x = b.conv(x, b.shape(x)[-1] * 4)
+    return b.graph(b.conv(x, 256))
+
+
+@pytest.fixture(scope="module")
+def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("limits") / "network.plm"
+    least = needs_of(compile_graph(network()), 2)
+    assert least.most > 6 << 20, least
+    assert least.arena > 1 << 20, least
+    graph = network()
+    signature = Signature(graph.inputs, graph.outputs, name="g")
+    made = compile_graph(
+        graph, target=Target(budget_bytes=5 << 20), metadata=metadata(signature.to_metadata())
+    )
+    write_program(made, path)
+    return path
+
+
+def feed(seed: int = 0) -> Any:
+    return np.random.default_rng(seed).standard_normal((1, 96, 96, 16)).astype(np.float32)
+
+
+RUN = """
+import json, sys
+import numpy as np
+from pelemay.session import InferenceSession
+from pelemay.errors import MemoryLimitError
+from pelemay.engine import native
+
+path, limit, runs = sys.argv[1], sys.argv[2], int(sys.argv[3])
+x = np.load(sys.argv[4])
+try:
+    session = InferenceSession(path, threads=2, memory_limit=limit)
+except MemoryLimitError as error:
+    print(json.dumps({"least": error.least_bytes}))
+    sys.exit(0)
+held = []
+for _ in range(runs):
+    y = session.run(None, {"in0": x})[0]
+    memory = native().memory()
+    held.append(memory["anonymous"] + memory["shared"] + memory["page_tables"])
+np.save(sys.argv[5], y)
+print(json.dumps({"held": held, "mapped": "network.plm" in open("/proc/self/maps").read()}))
+"""
+
+
+def ran(program: Path, folder: Path, limit: str, runs: int = 1, group: Path | None = None) -> Any:
+    np.save(folder / "x.npy", feed())
+    arguments = [str(program), limit, str(runs), str(folder / "x.npy"), str(folder / "y.npy")]
+
+    def enter() -> None:
+        if group is not None:
+            (group / "cgroup.procs").write_text(str(os.getpid()))
+
+    done = subprocess.run(
+        [sys.executable, "-c", RUN, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        preexec_fn=enter,
+    )
+    assert done.returncode == 0, (done.returncode, done.stderr)
+    return json.loads(done.stdout)
+
+
+@pytest.fixture
+def group() -> Iterator[Path]:
+    """A memory cgroup of this test's own."""
+    path = GROUPS / f"pelemay-test-{os.getpid()}"
+    try:
+        path.mkdir()
+    except OSError:
+        pytest.skip("no memory cgroups (v1) can be made here")
+    try:
+        yield path
+    finally:
+        path.rmdir()
+
+
+def test_the_answer_does_not_depend_on_the_limit(program: Path, tmp_path: Path) -> None:
+    expected = InferenceSession(program).run(None, {"in0": feed()})[0]
+    refused = ran(program, tmp_path, "8MiB")
+    for limit in (refused["least"], refused["least"] + (4 << 20), 128 << 20):
+        found = ran(program, tmp_path, str(limit), runs=3)
+        assert max(found["held"]) <= limit
+        assert not found["mapped"]
+        np.testing.assert_array_equal(np.load(tmp_path / "y.npy"), expected)
+
+
+def test_the_smallest_limit_is_right(program: Path, tmp_path: Path) -> None:
+    least = ran(program, tmp_path, "8MiB")["least"]
+    assert "held" in ran(program, tmp_path, str(least))
+    assert "least" in ran(program, tmp_path, str(least - MIB))
+
+
+def test_nothing_grows(program: Path, tmp_path: Path) -> None:
+    least = ran(program, tmp_path, "8MiB")["least"]
+    held = ran(program, tmp_path, str(least + MIB), runs=100)["held"]
+    assert held[-1] - held[9] <= 65536
+
+
+def test_the_kernel_agrees(program: Path, tmp_path: Path, group: Path) -> None:
+    least = ran(program, tmp_path, "8MiB")["least"]
+    limit = -(-least // MIB) * MIB
+    (group / "memory.limit_in_bytes").write_text(str(limit))
+    found = ran(program, tmp_path, "auto", runs=5, group=group)
+    assert "held" in found, found
+    assert int((group / "memory.max_usage_in_bytes").read_text()) <= limit
+    assert "oom_kill 0" in (group / "memory.oom_control").read_text()
+
+
+def test_a_model_is_compiled_for_the_room_that_there_is(tmp_path: Path) -> None:
+    budgets = [4 << 20, 6 << 20, 64 << 20]
+    needs = [needs_of(compile_graph(network(), target=Target(budget_bytes=b)), 2) for b in budgets]
+    for budget, need in zip(budgets, needs, strict=True):
+        assert need.fixed + need.least <= budget
+    assert needs[0].arena < needs[-1].arena
+    with pytest.raises(MemoryLimitError) as caught:
+        compile_graph(network(), target=Target(budget_bytes=1 << 20))
+    least = caught.value.least_bytes
+    found = needs_of(compile_graph(network(), target=Target(budget_bytes=least)), 2)
+    assert found.fixed + found.least <= least
+
+
+def test_what_says_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PELEMAY_MEMORY_LIMIT", raising=False)
+    assert limit_of() is None
+    monkeypatch.setenv("PELEMAY_MEMORY_LIMIT", "64MiB")
+    assert limit_of().nbytes == 64 * MIB  # type: ignore[union-attr]
+    assert limit_of(1 << 20).nbytes == MIB  # type: ignore[union-attr]
+    assert limit_of("auto").nbytes > 0  # type: ignore[union-attr]
+    for wrong in ("much", "-4MiB", "0"):
+        with pytest.raises(InputError):
+            limit_of(wrong)
+
+
+def test_a_refusal_crosses_processes() -> None:
+    error = MemoryLimitError("too much", hint="allow more", least_bytes=7)
+    made = cache._error(json.loads(json.dumps(cache.error_as_data(error))))
+    assert isinstance(made, MemoryLimitError)
+    assert (made.least_bytes, str(made)) == (7, str(error))
