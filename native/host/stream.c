@@ -17,26 +17,35 @@
 #define BOUNCE_BYTES (128u << 10)
 #define NOBODY INT64_MAX
 
-/* The reader makes steps: the first reads the small blocks that stay, then one for each load. Steps
-   and instructions are counted on from run to run. */
+/* While one reader takes a checksum the other keeps the disk busy. */
+#define READERS 2
+
+/* Steps that may have been taken beyond the first that is not made. */
+#define MOST_AHEAD 64
+
+/* Readers make steps: the first reads the small blocks that stay, then one for each load. Steps and
+   instructions are counted on from run to run. */
 struct pm_stream {
   const pm_source *source;
   const pm_program *program;
   pm_stream_plan plan;
   uint8_t *memory;
   const uint8_t **places;
-  bool *there;          /* for each load that stays, whether it has been read; the reader's own */
-  bool has_small;       /* the same for the small blocks */
-  pid_t owner;          /* the process that memory and thread are of; 0 before the first run */
-  int64_t begun;        /* runs that were begun since the reader began anew; written between runs */
-  _Alignas(64) _Atomic int64_t made;     /* steps */
-  _Alignas(64) _Atomic int64_t done;     /* instructions */
-  _Atomic int64_t waits_for;             /* how many must be done for the reader to go on */
-  pthread_mutex_t lock; /* over the following; `made` is written under it too */
+  bool *there;    /* for each load that stays, whether it has been read; its reader's own */
+  bool has_small; /* the same for the small blocks */
+  pid_t owner;    /* the process that memory and threads are of; 0 before the first run */
+  int64_t begun;  /* runs that were begun since the readers began anew; written between runs */
+  _Alignas(64) _Atomic int64_t made; /* steps: this one and all before */
+  _Alignas(64) _Atomic int64_t done; /* instructions */
+  _Atomic int64_t waits_for;         /* how many must be done for a reader to go on */
+  pthread_mutex_t lock;              /* over the following; `made` is written under it too */
   pthread_cond_t moved, freed;
-  pm_status failed; /* why nothing more comes in this run */
-  bool anew, ended; /* what the reader is told */
-  pthread_t thread;
+  int64_t next;      /* the first step that nobody has taken */
+  uint64_t finished; /* bit i: step made + i */
+  int reading;       /* readers that have taken a step */
+  pm_status failed;  /* why nothing more comes in this run */
+  bool ended;        /* what readers are told */
+  pthread_t threads[READERS];
 };
 
 static int64_t steps_of(const pm_stream *s) { return 1 + (int64_t)s->plan.n_loads; }
@@ -114,62 +123,61 @@ static pm_status make_step(pm_stream *s, size_t number) {
   return status;
 }
 
-/* The reader. */
+/* The readers; all with the lock held. */
 
-/* Waits, with the lock held, until so many instructions are done; false if there is something else to do. */
-static bool wait_for_room(pm_stream *s, int64_t instrs) {
-  atomic_store(&s->waits_for, instrs);
-  while (!s->anew && !s->ended && atomic_load(&s->done) < instrs) pthread_cond_wait(&s->freed, &s->lock);
-  atomic_store(&s->waits_for, NOBODY);
-  return !s->anew && !s->ended;
-}
-
-/* How many instructions must be done before a step may be made. The reader is not more than a run
+/* How many instructions must be done before a step may be made. Readers are not more than a run
    ahead. */
-static int64_t room_for(const pm_stream *s, int64_t run, size_t step) {
+static int64_t room_for(const pm_stream *s, int64_t number) {
+  const int64_t run = number / steps_of(s), step = number % steps_of(s);
   const int64_t n_instrs = (int64_t)s->program->n_instrs;
   const pm_load *load = step ? &s->plan.loads[step - 1] : NULL;
   if (!load || load->stays || load->after == PM_ANY_TIME) return (run - 1) * n_instrs;
   return run * n_instrs + load->after + 1;
 }
 
-/* One step, with the lock left for the reading. False if the reader has to stop. */
-static bool step_on(pm_stream *s, int64_t run, size_t step) {
-  if (!*is_there(s, step) || !step) {
-    pthread_cond_broadcast(&s->moved);
-    if (!wait_for_room(s, room_for(s, run, step))) return false;
-    pthread_mutex_unlock(&s->lock);
-    const pm_status status = make_step(s, step);
-    pthread_mutex_lock(&s->lock);
-    if (s->failed == PM_OK) s->failed = status;
-    if (s->anew || s->ended || s->failed != PM_OK) return false;
-  }
-  atomic_store(&s->made, run * steps_of(s) + (int64_t)step + 1);
-  return true;
+static void finish(pm_stream *s, int64_t number) {
+  int64_t made = atomic_load(&s->made);
+  s->finished |= (uint64_t)1 << (number - made);
+  for (; s->finished & 1; s->finished >>= 1) made++;
+  atomic_store(&s->made, made);
 }
 
-/* With the lock held. Ends when nothing more can be read, or the reader is told to do something else. */
-static void read_on(pm_stream *s) {
-  for (int64_t run = 0;; run++)
-    for (size_t step = 0; step < (size_t)steps_of(s); step++)
-      if (!step_on(s, run, step)) return;
+/* Takes a step that has something to be read; false where none may be taken now. */
+static bool take(pm_stream *s, int64_t *number) {
+  for (;;) {
+    if (s->ended || s->failed != PM_OK || s->next - atomic_load(&s->made) >= MOST_AHEAD) return false;
+    const int64_t room = room_for(s, s->next);
+    atomic_store(&s->waits_for, room);
+    if (atomic_load(&s->done) < room) return false;
+    *number = s->next++;
+    if (!*is_there(s, (size_t)(*number % steps_of(s)))) return true;
+    finish(s, *number);
+  }
+}
+
+static void make_and_tell(pm_stream *s, int64_t number) {
+  s->reading++;
+  pthread_mutex_unlock(&s->lock);
+  const pm_status status = make_step(s, (size_t)(number % steps_of(s)));
+  pthread_mutex_lock(&s->lock);
+  s->reading--;
+  if (s->failed == PM_OK) s->failed = status;
+  if (s->failed == PM_OK) finish(s, number);
+  pthread_cond_broadcast(&s->freed);
 }
 
 static void *work(void *argument) {
   pm_stream *s = argument;
   pthread_mutex_lock(&s->lock);
   while (!s->ended) {
-    if (s->anew) {
-      s->anew = false;
-      s->failed = PM_OK;
-      atomic_store(&s->made, 0);
-      atomic_store(&s->done, 0);
-      pthread_cond_broadcast(&s->moved);
-      read_on(s);
-      pthread_cond_broadcast(&s->moved);
-    } else {
+    int64_t number;
+    const bool taken = take(s, &number);
+    pthread_cond_broadcast(&s->moved);
+    if (taken)
+      make_and_tell(s, number);
+    else if (!s->ended)
       pthread_cond_wait(&s->freed, &s->lock);
-    }
+    atomic_store(&s->waits_for, NOBODY);
   }
   pthread_mutex_unlock(&s->lock);
   return NULL;
@@ -232,7 +240,7 @@ static void done(void *user, uint32_t instr) {
   atomic_store(&s->done, count);
   if (atomic_load(&s->waits_for) > count) return;
   pthread_mutex_lock(&s->lock);
-  pthread_cond_signal(&s->freed);
+  pthread_cond_broadcast(&s->freed);
   pthread_mutex_unlock(&s->lock);
 }
 
@@ -294,27 +302,42 @@ static bool make_lock(pm_stream *s) {
   return made;
 }
 
+static void end_threads(pm_stream *s, int count) {
+  pthread_mutex_lock(&s->lock);
+  s->ended = true;
+  pthread_cond_broadcast(&s->freed);
+  pthread_mutex_unlock(&s->lock);
+  for (int i = 0; i < count; i++) pthread_join(s->threads[i], NULL);
+  pthread_mutex_destroy(&s->lock);
+  pthread_cond_destroy(&s->moved);
+  pthread_cond_destroy(&s->freed);
+}
+
 /* Signals go to the caller's thread. */
-static bool make_thread(pm_stream *s) {
+static bool make_threads(pm_stream *s) {
   sigset_t all, before;
   pthread_attr_t attributes;
   pthread_attr_init(&attributes);
   pthread_attr_setstacksize(&attributes, STACK_BYTES);
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &before);
-  const bool made = !pthread_create(&s->thread, &attributes, work, s);
+  int made = 0;
+  while (made < READERS && !pthread_create(&s->threads[made], &attributes, work, s)) made++;
   pthread_sigmask(SIG_SETMASK, &before, NULL);
   pthread_attr_destroy(&attributes);
-  return made;
+  if (made < READERS) end_threads(s, made);
+  return made == READERS;
 }
 
+/* The readers stand still until the first run begins. */
 static pm_status begin_process(pm_stream *s) {
   s->owner = 0;
-  s->anew = s->ended = false;
-  s->waits_for = NOBODY;
+  s->ended = false;
+  s->reading = 0;
+  s->failed = PM_E_INTERRUPTED;
   const pm_status status = take_memory(s);
   if (status != PM_OK) return status;
-  if (make_lock(s) && make_thread(s)) {
+  if (make_lock(s) && make_threads(s)) {
     s->owner = getpid();
     return PM_OK;
   }
@@ -322,21 +345,28 @@ static pm_status begin_process(pm_stream *s) {
   return PM_E_MEMORY;
 }
 
+/* With the lock held: once nobody reads any more, from the first step on. */
+static void begin_anew(pm_stream *s) {
+  s->failed = PM_E_INTERRUPTED;
+  while (s->reading) pthread_cond_wait(&s->moved, &s->lock);
+  atomic_store(&s->made, 0);
+  atomic_store(&s->done, 0);
+  atomic_store(&s->waits_for, NOBODY);
+  s->next = s->begun = 0;
+  s->finished = 0;
+  s->failed = PM_OK;
+}
+
 pm_status pm_stream_begin(pm_stream *s) {
-  const bool first = s->owner != getpid();
-  if (first) {
+  if (s->owner != getpid()) {
     const pm_status status = begin_process(s);
     if (status != PM_OK) return status;
   }
   pthread_mutex_lock(&s->lock);
   const bool whole = atomic_load(&s->done) == s->begun * (int64_t)s->program->n_instrs;
-  if (first || !whole || s->failed != PM_OK) {
-    s->anew = true;
-    s->begun = 0;
-    pthread_cond_signal(&s->freed);
-    while (s->anew) pthread_cond_wait(&s->moved, &s->lock);
-  }
+  if (!whole || s->failed != PM_OK) begin_anew(s);
   s->begun++;
+  pthread_cond_broadcast(&s->freed);
   pthread_mutex_unlock(&s->lock);
   return PM_OK;
 }
@@ -344,14 +374,7 @@ pm_status pm_stream_begin(pm_stream *s) {
 void pm_stream_free(pm_stream *s) {
   if (!s) return;
   if (s->owner == getpid()) {
-    pthread_mutex_lock(&s->lock);
-    s->ended = true;
-    pthread_cond_signal(&s->freed);
-    pthread_mutex_unlock(&s->lock);
-    pthread_join(s->thread, NULL);
-    pthread_mutex_destroy(&s->lock);
-    pthread_cond_destroy(&s->moved);
-    pthread_cond_destroy(&s->freed);
+    end_threads(s, READERS);
     pm_pages_free(s->memory, (size_t)s->plan.memory);
   }
   pm_stream_plan_free(&s->plan);

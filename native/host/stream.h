@@ -1,4 +1,4 @@
-/* Weights through a window: a thread reads blocks in the order in which the instructions use them.
+/* Weights through a window: threads read blocks in the order in which the instructions use them.
 
    In: a program whose file was opened as a pm_source, and a budget of bytes. Which blocks stay, where
    the others lie and when each may be read is planned once (stream_plan.h).
@@ -33,7 +33,7 @@ typedef struct {
   uint64_t window;   /* of them: what the blocks that do not stay share */
   uint64_t resident; /* bytes of blocks that stay */
   uint64_t read;     /* bytes that each run after the first reads */
-  uint64_t overhead; /* what is held beside: tables, and the thread's stack as far as it is touched */
+  uint64_t overhead; /* what is held beside: tables, and the threads' stacks as far as they are touched */
 } pm_stream_need;
 
 /* PM_E_BUDGET if the budget is below need->least, which is filled in then, as `most` is. */
@@ -44,14 +44,14 @@ pm_status pm_stream_need_of(const pm_program *program, uint64_t budget, pm_strea
 pm_status pm_stream_new(pm_stream **stream, const pm_source *source, const pm_program *program,
                         uint64_t budget);
 
-/* Waits for the read that is under way. */
+/* Waits for the reads that are under way. */
 void pm_stream_free(pm_stream *stream);
 
 /* For the arguments of a run: where blocks lie, and whom to ask for them. */
 pm_blocks pm_stream_blocks(pm_stream *stream);
 
 /* Before each run. Where the run before came to its end, the first blocks may be there already. In a
-   child of fork() the memory and the thread are made anew. */
+   child of fork() the memory and the threads are made anew. */
 pm_status pm_stream_begin(pm_stream *stream);
 
 #endif

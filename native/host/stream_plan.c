@@ -3,8 +3,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define STACK_BYTES (16u << 10) /* of the reader's, as far as it is touched */
+#define STACK_BYTES (32u << 10) /* of the readers', as far as they are touched */
 #define LATENCY_BYTES (64u << 10) /* how much could be read while a read begins */
+
+/* Instructions whose blocks are in the window at a time, if it can be: one that runs, two that are
+   being read, and two that wait, since neither reading nor running goes evenly. */
+#define AHEAD 5
 
 /* A block is read for each instruction, or once and held from its first to its last use, or once and
    for all. */
@@ -100,17 +104,18 @@ static uint64_t unit_bytes(const planning *g, uint32_t instr) {
   return total;
 }
 
-/* The least window: of one instruction; and what three that follow each other take. */
-static uint64_t most_units(const planning *g, uint64_t *three) {
-  uint64_t one = 0, before = 0, two_before = 0;
-  *three = 0;
+/* The least window: of one instruction; and what AHEAD that follow each other take. */
+static uint64_t most_units(const planning *g, uint64_t *several) {
+  uint64_t one = 0, sum = 0, last[AHEAD] = {0};
+  size_t count = 0;
+  *several = 0;
   for (uint32_t i = 0; i < g->p->n_instrs; i++) {
     const uint64_t bytes = unit_bytes(g, i);
     if (!bytes) continue;
     if (bytes > one) one = bytes;
-    if (bytes + before + two_before > *three) *three = bytes + before + two_before;
-    two_before = before;
-    before = bytes;
+    sum += bytes - last[count % AHEAD];
+    last[count++ % AHEAD] = bytes;
+    if (sum > *several) *several = sum;
   }
   return one;
 }
@@ -203,16 +208,45 @@ static void try_to_keep(planning *g, uint32_t number) {
   g->small = small;
 }
 
-static pm_status choose(planning *g) {
-  candidate *list = malloc((2 * g->p->n_blocks + 1) * sizeof *list);
-  if (!list) return PM_E_MEMORY;
-  const size_t count = list_candidates(g, list);
+static void choose_for(planning *g, const candidate *list, size_t count, uint64_t wanted) {
+  for (uint32_t i = 0; i < g->p->n_blocks; i++) g->blocks[i].mode = STREAMED;
+  for (uint32_t i = 0; i < g->p->n_instrs; i++) g->held_at[i] = 0;
+  g->large = g->small = g->peak = 0;
+  g->wanted = wanted;
   for (size_t i = 0; i < count; i++) {
     if (list[i].mode == STAYS)
       try_to_keep(g, list[i].block);
     else
       try_to_hold(g, &g->blocks[list[i].block]);
   }
+}
+
+/* Bytes that each run reads. */
+static uint64_t bytes_read(const planning *g) {
+  uint64_t total = 0;
+  for (uint32_t i = 0; i < g->p->n_instrs; i++) total += unit_bytes(g, i);
+  for (uint32_t i = 0; i < g->p->n_blocks; i++)
+    if (g->blocks[i].mode == HELD) total += pages_of(&g->blocks[i]);
+  return total;
+}
+
+/* A window of one instruction's blocks lets nothing be read while that runs, and takes about twice
+   the time; but what it leaves to others may save more. */
+static pm_status choose(planning *g, uint64_t least, uint64_t several) {
+  static const uint64_t slowness[] = {8, 5, 4};
+  candidate *list = malloc((2 * g->p->n_blocks + 1) * sizeof *list);
+  if (!list) return PM_E_MEMORY;
+  const size_t count = list_candidates(g, list);
+  uint64_t best = UINT64_MAX, chosen = least;
+  for (unsigned i = 0; i < 3; i++) {
+    const uint64_t wanted = least + (several - least) / 2 * i;
+    choose_for(g, list, count, wanted);
+    const uint64_t time = bytes_read(g) * slowness[i];
+    if (time > best) continue;
+    best = time;
+    chosen = wanted;
+  }
+  choose_for(g, list, count, chosen);
   free(list);
   return PM_OK;
 }
@@ -371,10 +405,7 @@ static bool let_go(planning *g, uint32_t instr) {
 }
 
 static uint64_t window_of(const planning *g) {
-  uint64_t streamed = 0;
-  for (uint32_t i = 0; i < g->p->n_instrs; i++) streamed += unit_bytes(g, i);
-  for (uint32_t i = 0; i < g->p->n_blocks; i++)
-    if (g->blocks[i].mode == HELD) streamed += pages_of(&g->blocks[i]);
+  const uint64_t streamed = bytes_read(g);
   const uint64_t left = g->budget - g->large - rounded(g->small, PM_PAGE);
   return streamed < left ? streamed : left;
 }
@@ -491,9 +522,9 @@ static void shrink(pm_stream_plan *plan, const pm_program *p) {
 }
 
 static pm_status make(pm_stream_plan *plan, planning *g) {
-  uint64_t three;
+  uint64_t several;
   collect_uses(g);
-  plan->least = most_units(g, &three);
+  plan->least = most_units(g, &several);
   plan->most = bytes_of_all(g);
   if (plan->most < plan->least) plan->least = plan->most;
   if (g->budget < plan->least) return PM_E_BUDGET;
@@ -501,9 +532,8 @@ static pm_status make(pm_stream_plan *plan, planning *g) {
     keep_all(g);
     return make_tables(plan, g);
   }
-  g->wanted = three < g->budget / 2 ? three : g->budget / 2;
-  if (g->wanted < plan->least) g->wanted = plan->least;
-  const pm_status status = choose(g);
+  if (several > g->budget / 8 * 7) several = g->budget / 8 * 7;
+  const pm_status status = choose(g, plan->least, several > plan->least ? several : plan->least);
   return status == PM_OK ? make_tables(plan, g) : status;
 }
 
