@@ -79,6 +79,16 @@ static void show_size(const char *what, uint64_t nbytes) {
   dprintf(STDOUT_FILENO, "%-8s %s\n", what, size.bytes);
 }
 
+static void show_least(const run_job *job) {
+  run_bill bill;
+  run_text parts = {.count = 0};
+  run_bill_begin(&bill, &job->source);
+  run_bill_for(&bill, &job->program, 1);
+  show_size("least", run_bill_total(&bill));
+  run_add_bill(&parts, &bill);
+  dprintf(STDOUT_FILENO, "         %s\n", parts.bytes);
+}
+
 int run_info(const run_job *job) {
   const pm_program *p = &job->program;
   json name;
@@ -92,6 +102,7 @@ int run_info(const run_job *job) {
   show_size("arena", p->header->arena_bytes);
   show_size("scratch", pm_scratch_bytes(p, job->workers, NULL));
   dprintf(STDOUT_FILENO, "threads  %d\nkernels  %s\n", job->workers, pm_kernels_isa(job->kernels));
+  show_least(job);
   return RUN_OK;
 }
 

@@ -7,6 +7,8 @@
 #include <unistd.h>
 
 #include "../host/cpu.h"
+#include "../host/memory.h"
+#include "code.h"
 #include "signals.h"
 
 static int processors(void) {
@@ -54,9 +56,10 @@ int run_open(run_job *job) {
   job->workers = wanted < PM_MAX_WORKERS ? wanted : PM_MAX_WORKERS;
   const int code = choose_kernels(job);
   if (code) return code;
+  if (job->options->limit || job->options->automatic || job->options->info) run_split_code(job->kernels);
   pm_place place = {PM_NONE, PM_NONE};
-  pm_status status = pm_file_map(&job->file, job->options->model);
-  if (status == PM_OK) status = pm_program_open(&job->program, job->file.bytes, job->file.nbytes, &place);
+  pm_status status = pm_source_open(&job->source, job->options->model);
+  if (status == PM_OK) status = pm_source_program(&job->source, &job->program, &place);
   return status == PM_OK ? make_ends(job) : fail_open(job, status, place);
 }
 
@@ -84,7 +87,7 @@ static int begin_outputs(run_job *job) {
 
 static int read_inputs(const run_job *job) {
   int code = RUN_OK;
-  for (size_t i = 0; i < job->program.n_inputs && code == RUN_OK; i++) code = run_read(&job->inputs[i], false);
+  for (size_t i = 0; i < job->program.n_inputs && code == RUN_OK; i++) code = run_read(&job->inputs[i], job->stream);
   return code;
 }
 
@@ -93,7 +96,7 @@ static int finish_outputs(run_job *job) {
   const size_t count = job->program.n_outputs;
   int code = RUN_OK;
   for (size_t i = 0; i < count && code == RUN_OK; i++)
-    if (job->outputs[i].file) code = run_write(&job->outputs[i], false);
+    if (job->outputs[i].file) code = run_write(&job->outputs[i], job->stream);
   if (code == RUN_OK && run_signal()) code = RUN_FAILED;
   for (size_t i = 0; i < count && code == RUN_OK; i++)
     if (job->outputs[i].file) code = run_keep(&job->outputs[i]);
@@ -112,17 +115,29 @@ static void say_milliseconds(const char *what, uint64_t ns, const char *end) {
   if (write(STDERR_FILENO, text.bytes, text.count) < 0) return;
 }
 
+/* As the kernel counted it. */
+static void say_held(void) {
+  pm_held held;
+  run_text text = {.count = 0};
+  pm_memory_held(&held);
+  run_add(&text, "pelemay-run: held at most ");
+  run_add_size(&text, held.peak + held.page_tables);
+  run_add(&text, "\n");
+  if (write(STDERR_FILENO, text.bytes, text.count) < 0) return;
+}
+
 static void say_times(const run_job *job, uint64_t prepared_ns) {
   const uint64_t repeat = job->options->repeat;
   say_milliseconds("pelemay-run: prepared in ", prepared_ns - job->begin_ns, ", ");
   say_milliseconds("ran in ", job->first_ns, repeat > 1 ? " first, " : "\n");
-  if (repeat == 1) return;
-  say_milliseconds("at least ", job->least_ns, ", ");
-  say_milliseconds("on average ", job->total_ns / repeat, "\n");
+  if (repeat > 1) say_milliseconds("at least ", job->least_ns, ", ");
+  if (repeat > 1) say_milliseconds("on average ", job->total_ns / repeat, "\n");
+  say_held();
 }
 
 static int run_once_or_more(run_job *job) {
   int code = match(job);
+  if (code == RUN_OK) code = run_fit(job);
   if (code == RUN_OK) code = run_place(job);
   if (code == RUN_OK) code = begin_outputs(job);
   if (code == RUN_OK) code = read_inputs(job);
@@ -146,13 +161,15 @@ static int follow(run_job *job) {
 static void leave(run_job *job) {
   for (size_t i = 0; job->inputs && i < job->program.n_outputs; i++) run_discard(&job->outputs[i]);
   pm_pool_free(job->pool);
+  pm_stream_free(job->stream);
   pm_pages_free(job->pages, job->nbytes);
   pm_pages_free((uint8_t *)(void *)job->inputs, job->ends_bytes);
   pm_file_unmap(&job->file);
+  pm_source_close(&job->source);
 }
 
 int run_do(const run_options *options) {
-  run_job job = {.options = options, .begin_ns = pm_now_ns()};
+  run_job job = {.options = options, .begin_ns = pm_now_ns(), .source = {.fd = -1}};
   run_catch_signals();
   int code = follow(&job);
   leave(&job);

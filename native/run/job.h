@@ -4,13 +4,20 @@
 
 #include "../host/file.h"
 #include "../host/pool.h"
+#include "../host/source.h"
+#include "../host/stream.h"
 #include "ends.h"
+#include "limit.h"
 #include "options.h"
 
 typedef struct {
   const run_options *options;
-  pm_file file; /* mapped */
+  pm_source source;
+  pm_file file; /* the same file, mapped; not where there is a limit */
   pm_program program;
+  run_bill bill;
+  uint64_t limit;         /* PM_UNLIMITED where there is none */
+  const char *limited_by; /* in words */
   const pm_kernel_table *kernels;
   int workers;
   run_end *inputs, *outputs;
@@ -19,6 +26,7 @@ typedef struct {
   size_t nbytes;
   pm_run_args args;
   pm_pool *pool;
+  pm_stream *stream; /* NULL where the file is mapped */
   uint64_t begin_ns, first_ns, least_ns, total_ns; /* when the tool began; of the runs */
 } run_job;
 
@@ -30,6 +38,7 @@ int run_open(run_job *job);
 int run_check(const run_job *job); /* whether the program can be run without Python */
 int run_info(const run_job *job);
 int run_verify(const run_job *job);
+int run_fit(run_job *job); /* within the limit: how many workers, and how much of the weights at a time */
 int run_place(run_job *job);
 int run_repeat(run_job *job);
 

@@ -9,7 +9,7 @@
 static const uint8_t magic[6] = {0x93, 'N', 'U', 'M', 'P', 'Y'};
 
 size_t npy_head_bytes(const uint8_t first[12]) {
-  if (memcmp(first, magic, sizeof magic) != 0 || first[6] < 1 || first[6] > 3) return 0;
+  if (memcmp(first, magic, sizeof magic) != 0 || first[6] < 1 || first[6] > 3 || first[7]) return 0;
   size_t length = first[8] | (size_t)first[9] << 8, prefix = 10;
   if (first[6] > 1) {
     length |= (size_t)first[10] << 16 | (size_t)first[11] << 24;
@@ -78,7 +78,7 @@ static const char *read_descr(npy_array *array, cursor *c) {
   const char *text;
   size_t length;
   if (!take_string(c, &text, &length)) return "its elements have fields or no plain type";
-  if (length != 3 || !strchr("<>|=", text[0])) return "its element type is not one of the engine's";
+  if (length != 3 || !text[0] || !strchr("<>|=", text[0])) return "its element type is not one of the engine's";
   for (unsigned dtype = 0; dtype < PM_DTYPE_COUNT; dtype++) {
     char code[3];
     code_of(dtype, code);

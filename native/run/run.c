@@ -1,6 +1,17 @@
 /* The runs of a job, and the memory that they take. */
+#define _GNU_SOURCE
+#include <errno.h>
+#if defined(__GLIBC__)
+#include <malloc.h>
+#endif
 #include <string.h>
+#include <sys/mman.h>
+#if defined(__linux__)
+#include <sys/prctl.h>
+#endif
 
+#include "../host/memory.h"
+#include "code.h"
 #include "job.h"
 #include "signals.h"
 
@@ -24,6 +35,67 @@ static uint8_t *place_ends(run_end *ends, size_t count, uint8_t *at, uint8_t **p
 static pm_status on_poll(void *user) {
   (void)user;
   return run_signal() ? PM_E_INTERRUPTED : PM_OK;
+}
+
+/* What the options or the system say. */
+static void find_limit(run_job *job) {
+  const run_options *o = job->options;
+  pm_held held;
+  pm_limits limits;
+  job->limit = o->limit ? o->limit : PM_UNLIMITED;
+  job->limited_by = "--memory-limit";
+  if (!o->automatic) return;
+  pm_memory_held(&held);
+  pm_memory_limits(&limits, &held);
+  job->limit = pm_memory_auto(&limits, &job->limited_by);
+}
+
+static int fail_limit(const run_job *job) {
+  run_text limit = {.count = 0}, least = {.count = 0}, parts = {.count = 0};
+  run_add_size(&limit, job->limit);
+  run_add_size(&least, run_bill_total(&job->bill));
+  run_add_bill(&parts, &job->bill);
+  return run_fail("%s: %s leaves %s, and the least that works is %s with %d thread%s: %s", job->options->model,
+                  job->limited_by, limit.bytes, least.bytes, job->workers, job->workers > 1 ? "s" : "", parts.bytes);
+}
+
+static int map_weights(run_job *job) {
+  void *bytes = mmap(NULL, (size_t)job->source.file_bytes, PROT_READ, MAP_SHARED, job->source.fd, 0);
+  if (bytes == MAP_FAILED) return run_fail("%s: it cannot be mapped: %s", job->options->model, strerror(errno));
+  job->file = (pm_file){bytes, (size_t)job->source.file_bytes};
+  job->program.weights = job->file.bytes + job->program.header->weights_offset;
+  return RUN_OK;
+}
+
+/* Large pages would hold more than was asked for, and the heap would keep what is freed. */
+static void be_frugal(void) {
+#if defined(__linux__) && defined(PR_SET_THP_DISABLE)
+  prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
+#endif
+#if defined(__GLIBC__)
+  mallopt(M_MMAP_THRESHOLD, 16 << 10);
+  mallopt(M_TRIM_THRESHOLD, 16 << 10);
+  mallopt(M_TOP_PAD, 4 << 10);
+#endif
+}
+
+int run_fit(run_job *job) {
+  find_limit(job);
+  if (job->limit == PM_UNLIMITED) return map_weights(job);
+
+  be_frugal();
+  run_bill_begin(&job->bill, &job->source);
+  for (;; job->workers--) {
+    run_bill_for(&job->bill, &job->program, job->workers);
+    if (run_bill_total(&job->bill) <= job->limit) break;
+    if (job->workers == 1 || job->options->threads) return fail_limit(job);
+  }
+  const uint64_t others = run_bill_total(&job->bill) - job->bill.weights;
+  if (job->source.file_bytes <= job->limit - others) return map_weights(job);
+
+  const uint64_t budget = run_budget(&job->bill, &job->program, job->limit);
+  const pm_status status = pm_stream_new(&job->stream, &job->source, &job->program, budget);
+  return status == PM_OK ? RUN_OK : run_fail("%s: %s", job->options->model, pm_status_text(status));
 }
 
 int run_place(run_job *job) {
@@ -51,13 +123,16 @@ int run_place(run_job *job) {
                             .inputs = (const uint8_t *const *)places,
                             .outputs = places + p->n_inputs,
                             .callbacks = {.poll = on_poll}};
+  if (job->stream) job->args.blocks = pm_stream_blocks(job->stream);
   return RUN_OK;
 }
 
 int run_repeat(run_job *job) {
+  if (job->stream) run_drop_code();
   for (uint64_t i = 0; i < job->options->repeat; i++) {
     const uint64_t begin = pm_now_ns();
-    const pm_status status = pm_pool_run(job->pool, &job->args);
+    pm_status status = job->stream ? pm_stream_begin(job->stream) : PM_OK;
+    if (status == PM_OK) status = pm_pool_run(job->pool, &job->args);
     if (status != PM_OK) return run_fail("%s: %s", job->options->model, pm_status_text(status));
     const uint64_t ns = pm_now_ns() - begin;
     if (!i) job->first_ns = job->least_ns = ns;
