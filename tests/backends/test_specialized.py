@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -53,6 +54,21 @@ def test_the_program_used_least_recently_goes() -> None:
     for size in (1, 2, 1, 3, 1, 2):
         runnable.run({"x": np.zeros(size, np.float32)})
     assert [shapes["x"] for shapes, _ in compiler.asked] == [(1,), (2,), (3,), (2,)]
+
+
+class Ready(Compiler):
+    """A program that is there, for three elements."""
+
+    inputs = ("x",)
+    program = SimpleNamespace(inputs=(("x", "float32", (3,)),))
+
+
+def test_a_program_that_is_there_is_not_compiled_again() -> None:
+    compiler = Compiler()
+    runnable = SpecializedRunnable(compiler, types={"x": X}, first=Ready())  # type: ignore[arg-type]
+    for size in (3, 4, 3):
+        runnable.run({"x": np.zeros(size, np.float32)})
+    assert [shapes["x"] for shapes, _ in compiler.asked] == [(4,)]
 
 
 @pytest.mark.parametrize(("fed", "there"), [(None, False), (np.ones(2, np.float32), True)])

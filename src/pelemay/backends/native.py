@@ -124,7 +124,8 @@ class NativeBackend(InPlace):
             return first, signature
         by_value = (*signature.by_value, *signature.overridable)
         kept = KEPT if limit is None else 1
-        return SpecializedRunnable(compile_for, by_value, kept=kept), signature
+        ready = None if signature.by_value else first
+        return SpecializedRunnable(compile_for, by_value, kept=kept, first=ready), signature
 
     def parameters(self, path: Path) -> Mapping[str, Any]:
         """The parameters of an ONNX file, as read-only arrays that lie in it."""

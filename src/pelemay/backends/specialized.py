@@ -36,6 +36,8 @@ class SpecializedRunnable:
         Input name to type, as far as known: what is no tensor has no shape to be bound.
     kept : int
         Programs to keep; the one that was used least recently goes.
+    first : ProgramRunnable, optional
+        A program that is there already, for the shapes of its inputs and for no values.
     """
 
     def __init__(
@@ -44,12 +46,16 @@ class SpecializedRunnable:
         by_value: Sequence[str] = (),
         types: Mapping[str, ValueType | None] = MappingProxyType({}),
         kept: int = 4,
+        first: ProgramRunnable | None = None,
     ) -> None:
         self._compile = compile_for
         self._by_value = frozenset(by_value)
         self._shapeless = {n for n, kind in types.items() if not isinstance(kind, TensorType)}
         self._kept = kept
         self._programs: OrderedDict[Key, ProgramRunnable] = OrderedDict()
+        if first is not None:
+            shapes = {n: end[2] for n, end in zip(first.inputs, first.program.inputs, strict=True)}
+            self._programs[_key(shapes, {})] = first
 
     def run(self, feeds: Mapping[str, Any], outputs: Sequence[str] | None = None) -> dict[str, Any]:
         """Run once, with the program for these shapes."""
