@@ -20,7 +20,8 @@
 /* While one reader takes a checksum the other keeps the disk busy. */
 #define READERS 2
 
-/* Steps that may have been taken beyond the first that is not made. */
+/* Steps that may have been taken beyond the first that is not made; less than a run of them, so that
+   none is taken again before it is made. */
 #define MOST_AHEAD 64
 
 /* Readers make steps: the first reads the small blocks that stay, then one for each load. Steps and
@@ -145,7 +146,8 @@ static void finish(pm_stream *s, int64_t number) {
 /* Takes a step that has something to be read; false where none may be taken now. */
 static bool take(pm_stream *s, int64_t *number) {
   for (;;) {
-    if (s->ended || s->failed != PM_OK || s->next - atomic_load(&s->made) >= MOST_AHEAD) return false;
+    const int64_t ahead = s->next - atomic_load(&s->made);
+    if (s->ended || s->failed != PM_OK || ahead >= MOST_AHEAD || ahead >= steps_of(s)) return false;
     const int64_t room = room_for(s, s->next);
     atomic_store(&s->waits_for, room);
     if (atomic_load(&s->done) < room) return false;
