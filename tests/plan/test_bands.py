@@ -16,7 +16,7 @@ from pelemay.plan.bands import Curve
 from pelemay.plan.check import check_plan
 from support.bands import cut_plan, images, sequences
 from support.planned import Native, run_planned
-from support.plans import feeds_of
+from support.plans import Builder, feeds_of
 
 RANDOM = settings(
     max_examples=60,
@@ -86,3 +86,12 @@ def test_every_limit(graph: Graph, shares: list[float]) -> None:
         plan = curve.within(limit).plan
         assert plan.arena_bytes <= limit
         stages.check(plan)
+
+
+def test_part_of_an_image_made_higher_only() -> None:
+    """The pixels have gaps between them, and the kernel joins no width and channels."""
+    b = Builder()
+    x = b.slice(b.conv(b.input(1, 6, 3, 4), 4), 3, 1, 3)
+    sizes = (1, 9, 3, 2)
+    graph = b.graph(b.add("Resize", (x, "", "", b.constant(np.array(sizes))), sizes, mode="linear"))
+    Stages(graph).check(plan_graph(graph))

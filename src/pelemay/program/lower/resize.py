@@ -43,14 +43,12 @@ def _resize(l: Lowering, node: Node) -> None:
         copy(l, x, y)
         return
     first, last = min(tables), max(tables)
-    sizes = math.prod(x.shape[:first]), math.prod(x.shape[last + 1 :])
-    ends = []
-    for operand in (x, y):
-        shape = (sizes[0], *operand.shape[first : last + 1], sizes[1])
-        seen = shown(l, operand, Reshape(shape))
-        if seen is None:
-            raise l.unsupported(f"{operand.shape} with gaps cannot be shown as {shape}")
-        ends.append(seen)
+    ends = _shown(l, x, y, first, last)
+    if ends is None and last < x.rank - 2:
+        last = x.rank - 2
+        ends = _shown(l, x, y, first, last)
+    if ends is None:
+        raise l.unsupported(f"{x.shape} or {y.shape} has gaps between its rows")
     inputs: list[Operand | None] = [ends[0]]
     for axis in range(first, last + 1):
         places, weights = tables.get(axis) or _whole(x.shape[axis])
@@ -61,6 +59,20 @@ def _resize(l: Lowering, node: Node) -> None:
     size = y.size // y.shape[first] * (rows[1] - rows[0])
     params = (float(option(node, "extrapolation_value")), *rows)
     l.emit("resize", inputs, [ends[1]], params, cost=size * taps, serial=size < SMALL)
+
+
+def _shown(
+    l: Lowering, x: Operand, y: Operand, first: int, last: int
+) -> tuple[Operand, Operand] | None:
+    """Both with one axis before those that are resized, and one behind; None where gaps forbid."""
+    found = []
+    for operand in (x, y):
+        front, behind = math.prod(x.shape[:first]), math.prod(x.shape[last + 1 :])
+        seen = shown(l, operand, Reshape((front, *operand.shape[first : last + 1], behind)))
+        if seen is None:
+            return None
+        found.append(seen)
+    return found[0], found[1]
 
 
 def _known(l: Lowering, node: Node, index: int) -> np.ndarray[Any, Any] | None:
