@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from pelemay.passes import bind, run_passes
 from pelemay.plan import plan_graph
-from pelemay.plan.bands import plan_within
+from pelemay.plan.bands import Curve, plan_within
 from pelemay.program.budget import within_budget
 from pelemay.program.build import build
 from pelemay.program.tail import split
@@ -101,8 +101,7 @@ def planned(
 ) -> Planned:
     """The plan of a graph after all passes, and its program; as :func:`compile_graph`."""
     wanted = target or Target()
-    bound = bind(graph, shapes or {}, values or {})
-    trunk, tail = split(run_passes(bound, check=check))
+    trunk, tail = _parts(graph, shapes, values, check=check)
 
     def made(plan: Plan, block_bytes: int | None) -> Planned:
         program = build(plan, tail, metadata, block_bytes=block_bytes, weights=wanted.weights)
@@ -113,3 +112,24 @@ def planned(
     if wanted.arena_bytes is None:
         return made(plan_graph(trunk), wanted.block_bytes)
     return made(plan_within(trunk, wanted.arena_bytes), wanted.block_bytes)
+
+
+def curve(
+    graph: Graph,
+    shapes: Mapping[str, tuple[int, ...]] | None = None,
+    values: Mapping[str, npt.NDArray[Any]] | None = None,
+) -> Curve:
+    """All plans of a graph after all passes, the smaller the arena the slower."""
+    trunk, _ = _parts(graph, shapes, values, check=False)
+    return Curve(trunk)
+
+
+def _parts(
+    graph: Graph,
+    shapes: Mapping[str, tuple[int, ...]] | None,
+    values: Mapping[str, npt.NDArray[Any]] | None,
+    *,
+    check: bool,
+) -> tuple[Graph, Graph | None]:
+    """What can be planned before the run, and what cannot."""
+    return split(run_passes(bind(graph, shapes or {}, values or {}), check=check))

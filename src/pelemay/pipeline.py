@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from pelemay.compilation import Planned
     from pelemay.importers import Model
+    from pelemay.plan.bands import Curve
     from pelemay.program import Program
     from pelemay.program.write import Written
     from pelemay.target import Target
@@ -167,6 +168,18 @@ def plan(
     bound = _closed(model, shapes or {}, arrays)
     facts = _facts(model, bound, arrays)
     return planned(model.graph, bound, arrays, target=target, metadata=facts)
+
+
+def curve(
+    model: Model,
+    shapes: Mapping[str, Sequence[int]] | None = None,
+    values: Mapping[str, Any] | None = None,
+) -> Curve:
+    """The plans of a model's run for all sizes of the arena; parameters as for :func:`compile`."""
+    from pelemay import compilation
+
+    arrays = _arrays(model, values or {})
+    return compilation.curve(model.graph, _closed(model, shapes or {}, arrays), arrays)
 
 
 def lower(

@@ -165,3 +165,62 @@ def test_a_capacity_beats_the_one_in_the_name(pelemay: Call, blocks: Path) -> No
     assert found["capacity_bytes"] == 16
     assert read_blocks(blocks).capacity == 12
     assert read_blocks(blocks).blocks[0] == Block(0, 3, 4)
+
+
+LONG = """<ir_version: 8, opset_import: ["" : 17]>
+long (float[1, 4, 32, 32] x) => (float[1, 4, 32, 32] y) {
+  a = Conv<kernel_shape = [3, 3], pads = [1, 1, 1, 1]>(x, w)
+  b = Conv<kernel_shape = [3, 3], pads = [1, 1, 1, 1]>(a, w)
+  c = Conv<kernel_shape = [3, 3], pads = [1, 1, 1, 1]>(b, w)
+  y = Conv<kernel_shape = [3, 3], pads = [1, 1, 1, 1]>(c, w) }"""
+
+
+@pytest.fixture(scope="module")
+def long_network(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    proto = onnx.parser.parse_model(LONG)
+    weights = np.ones((4, 4, 3, 3), np.float32)
+    proto.graph.initializer.append(numpy_helper.from_array(weights, "w"))
+    path = tmp_path_factory.mktemp("plan") / "long.onnx"
+    path.write_bytes(proto.SerializeToString())
+    return path
+
+
+def test_the_least_arena_holds_a_few_rows(pelemay: Call, long_network: Path) -> None:
+    whole = pelemay("plan", long_network, "--json").json
+    answer = pelemay("plan", long_network, "--arena", "least", "--timeline", "--check")
+    assert answer.code == 0
+    found = pelemay("plan", long_network, "--arena", "least", "--json").json
+    assert found["arena_bytes"] < whole["arena_bytes"] / 2
+    assert found["mac_factor"] == 1
+    assert found["peak"]["operation"] == "chain"
+    assert "bands of 1 row" in answer.out
+    assert "no row is made twice" in answer.out.replace("\n", " ")
+
+
+def test_a_limit_is_kept_or_refused(pelemay: Call, long_network: Path, tmp_path: Path) -> None:
+    found = pelemay("plan", long_network, "--arena", "12kB", "--json").json
+    assert found["arena_bytes"] <= 12 * 1024
+    refused = pelemay("plan", long_network, "--arena", "1kB")
+    assert refused.code != 0
+    assert "are allowed" in refused.err
+    assert "allow" in refused.err
+    output = tmp_path / "long.plm"
+    assert pelemay("compile", long_network, "-o", output, "--arena", "12kB").code == 0
+    compiled = pelemay("inspect", output, "--json").json
+    assert compiled["arena_bytes"] == found["arena_bytes"]
+
+
+def test_arenas_against_time(pelemay: Call, long_network: Path, tmp_path: Path) -> None:
+    file = tmp_path / "curve.svg"
+    answer = pelemay("plan", long_network, "--pareto", "--svg", file, "--check")
+    assert answer.code == 0
+    assert "●" in answer.out
+    points = pelemay("plan", long_network, "--pareto", "--json").json["points"]
+    assert len(points) > 1
+    sizes = [point["arena_bytes"] for point in points]
+    times = [point["estimated_us"] for point in points]
+    assert sizes == sorted(sizes)
+    assert times == sorted(times, reverse=True)
+    assert all(point["mac_factor"] == 1 for point in points)
+    circles = ElementTree.parse(file).iter("{http://www.w3.org/2000/svg}circle")
+    assert len(list(circles)) == len(points)

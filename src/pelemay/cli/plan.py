@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pelemay.cli.compile import shapes_of, values_of
 from pelemay.cli.output import add_json_flag, console, print_json
+from pelemay.cli.programs import add_target_arguments, target_of
 from pelemay.cli.sources import resolve
 from pelemay.errors import InputError
 
@@ -20,6 +21,9 @@ EXAMPLES = """\
   pelemay plan resnet101-v1-7
   pelemay plan model.onnx --timeline             every operation: bytes held, where its result lies
   pelemay plan model.onnx --svg arena.svg        the drawing, for a browser
+  pelemay plan model.onnx --arena 2MiB           values a few rows at a time, to keep to a limit
+  pelemay plan model.onnx --arena least          the smallest arena
+  pelemay plan model.onnx --pareto               all arenas between, against the time they cost
   pelemay plan model.onnx --shape x=1x3x640x640 --json
   pelemay plan --buffers A.1048576.csv           only offsets: blocks of a file, within a capacity
   pelemay plan --buffers blocks.csv --capacity 1048576 --offsets out.csv"""
@@ -50,6 +54,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--check", action="store_true", help="replay the plan over memory, and say if it is right"
     )
+    parser.add_argument(
+        "--pareto",
+        action="store_true",
+        help="arenas from the least to that of whole values, against estimated time",
+    )
+    add_target_arguments(parser)
     blocks = parser.add_argument_group("blocks instead of a model")
     blocks.add_argument("--buffers", metavar="FILE", help="a CSV file: id,lower,upper,size")
     blocks.add_argument(
@@ -83,6 +93,16 @@ def _run_model(args: argparse.Namespace) -> int:
     from pelemay.plan.drawing import Picture
 
     path = resolve(args.model)
+    if path.suffix == ".plm":
+        raise InputError(
+            "a compiled program keeps no plan",
+            where=str(path),
+            hint="give the model that it was compiled from; 'pelemay inspect' shows its arena",
+        )
+    if args.pareto:
+        from pelemay.cli.pareto import run_pareto
+
+        return run_pareto(path, args)
     with console(stderr=True).status(f"planning {path.name}"):
         planned = _planned(path, args)
         findings = examine(path, planned, args.threads)
@@ -105,19 +125,18 @@ def _planned(path: Path, args: argparse.Namespace) -> Planned:
     from pelemay import pipeline
     from pelemay.importers import load
 
-    if path.suffix == ".plm":
-        raise InputError(
-            "a compiled program keeps no plan",
-            where=str(path),
-            hint="give the model that it was compiled from; 'pelemay inspect' shows its arena",
-        )
-    return pipeline.plan(load(path), shapes_of(args.shape), values_of(args.value))
+    model, shapes, values = load(path), shapes_of(args.shape), values_of(args.value)
+    if args.arena == "least":
+        least = pipeline.curve(model, shapes, values).least.plan.arena_bytes
+        args.arena = str(least)
+    return pipeline.plan(model, shapes, values, target_of(args))
 
 
 def examine(path: Path, planned: Planned, threads: int | None) -> dict[str, Any]:
     """Everything that the command says of a model, as plain data."""
     from pelemay.engine import threads_of_machine
     from pelemay.plan.report import examine as examine_plan
+    from pelemay.plan.report import mac_factor
     from pelemay.program.describe import fallbacks
     from pelemay.program.scratch import scratch_bytes
 
@@ -129,23 +148,29 @@ def examine(path: Path, planned: Planned, threads: int | None) -> dict[str, Any]
         "weights_bytes": planned.program.weights_bytes,
         "shapes": dict(planned.program.metadata.get("shapes", {})),
         "fallbacks": fallbacks(planned.program.metadata),
+        "mac_factor": mac_factor(planned.plan),
         **examine_plan(planned.plan),
     }
 
 
 def write_svg(file: str, picture: Picture, title: str) -> None:
-    """Write a picture for a browser.
-
-    Raises
-    ------
-    InputError
-        If the file cannot be written.
-    """
+    """Write a picture for a browser."""
     from dataclasses import replace
 
     from pelemay.plan.drawing.svg import to_svg
 
+    write_text(file, to_svg(replace(picture, title=title)))
+
+
+def write_text(file: str, text: str) -> None:
+    """Write a file.
+
+    Raises
+    ------
+    InputError
+        If it cannot be written.
+    """
     try:
-        Path(file).write_text(to_svg(replace(picture, title=title)), encoding="utf-8")
+        Path(file).write_text(text, encoding="utf-8")
     except OSError as error:
         raise InputError(f"it cannot be written: {error}", where=file) from error

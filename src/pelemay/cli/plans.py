@@ -55,8 +55,15 @@ def _verdict(findings: dict[str, Any]) -> str:
         return "no value lies between inputs and outputs"
     if arena > bound:
         return f"{arena / bound - 1:.1%} above the most that is held at one step"
+    if count := _chains_of(findings):
+        chains = "1 chain goes" if count == 1 else f"{count} chains of nodes go"
+        return f"{chains} by rows; as little as they take"
     least = findings["order_bound_bytes"] == bound
     return "as little as any order takes" if least else "as little as this order takes"
+
+
+def _chains_of(findings: dict[str, Any]) -> int:
+    return sum(entry["operation"] == "chain" for entry in findings["steps"])
 
 
 def draw(out: Console, picture: Picture) -> None:
@@ -72,6 +79,8 @@ def draw(out: Console, picture: Picture) -> None:
         edge = size(picture.height * (ROWS - row) // ROWS) if row % 4 == 0 else ""
         out.print(f"{edge:>{MARGIN - 1}} ", line, sep="", no_wrap=True, crop=True)
     out.print(f"{size(0):>{MARGIN - 1}} {'─' * width}", no_wrap=True)
+    if picture.spans:
+        out.print(" " * MARGIN + _chains(picture, width), no_wrap=True)
     out.print(" " * MARGIN + _axis(picture, width), no_wrap=True)
 
 
@@ -126,18 +135,27 @@ def _axis(picture: Picture, width: int) -> str:
     return "".join(line)[:width]
 
 
+def _chains(picture: Picture, width: int) -> str:
+    """A line under the steps that are a chain."""
+    from pelemay.plan.drawing import cells
+
+    line = [" "] * width
+    for span in picture.spans:
+        first = cells.column_of(picture, span.first, width)
+        last = cells.column_of(picture, span.end - 1, width)
+        line[first : last + 1] = "╶" + "─" * (last - first - 1) + "╴" if last > first else "╶"
+    return "".join(line)
+
+
 def _show_peak(out: Console, peak: dict[str, Any]) -> None:
     out.print()
-    out.print(
-        f"Step {peak['step']} sets it: {_operation(peak['operation'])} '{peak['node']}' holds "
-        f"{peak['bytes']:,} bytes.",
-        markup=False,
-    )
+    out.print(f"{_what(peak)} {peak['bytes']:,} bytes.", markup=False)
     shown = peak["tensors"][:MOST_TENSORS]
     rows = [
         (
             _short(tensor["value"], out),
             tensor["type"].replace(", ", ","),
+            f"{tensor['rows']:,}" if tensor["rows"] else "all",
             f"{tensor['bytes']:,}",
             f"{tensor['offset']:,}",
             _operation(tensor["made_by"]),
@@ -145,22 +163,45 @@ def _show_peak(out: Console, peak: dict[str, Any]) -> None:
         )
         for tensor in shown
     ]
-    out.print(
-        table("alive then", "type", "bytes", "at byte", "made by", "steps", rows=rows, right=[2, 3])
-    )
+    headings = ("alive then", "type", "rows", "bytes", "at byte", "made by", "steps")
+    out.print(table(*headings, rows=rows, right=[2, 3, 4]))
     if more := len(peak["tensors"]) - len(shown):
         out.print(f"and {more} smaller ones; --json has all")
+
+
+def _what(entry: dict[str, Any]) -> str:
+    """A step, or a chain of some."""
+    if entry["operation"] != "chain":
+        operation = _operation(entry["operation"])
+        return f"Step {entry['step']} sets it: {operation} '{entry['node']}' holds"
+    names = entry["nodes"]
+    return (
+        f"The chain of steps {entry['step']} to {entry['to_step']} sets it: '{names[0]}' to "
+        f"'{names[-1]}', {_pace(entry)}, hold"
+    )
+
+
+def _pace(entry: dict[str, Any]) -> str:
+    rows = "1 row" if entry["rows"] == 1 else f"{entry['rows']} rows"
+    return f"{entry['bands']:,} bands of {rows}"
 
 
 def _show_timeline(out: Console, findings: dict[str, Any]) -> None:
     rows = []
     for entry in findings["steps"]:
         places = entry["places"].values()
+        name = _short(entry["node"], out)
+        step, operation = str(entry["step"]), _operation(entry["operation"])
+        if operation == "chain":
+            step += f"–{entry['to_step']}"
+            operation = f"chain of {len(entry['nodes'])} nodes: {_pace(entry)}, rings "
+            operation += size(entry["ring_bytes"])
+            name += f" to {_short(entry['nodes'][-1], out)}"
         rows.append(
             (
-                str(entry["step"]),
-                _operation(entry["operation"]),
-                _short(entry["node"], out),
+                step,
+                operation,
+                name,
                 ", ".join(kind.replace(", ", ",") for kind in entry["outputs"].values()),
                 ", ".join(_place(place) for place in places),
                 f"{entry['held_bytes']:,}",
@@ -203,7 +244,15 @@ def _show_notes(out: Console, findings: dict[str, Any]) -> None:
     for name, shape in findings["shapes"].items():
         notes.append(f"input {name} is taken as {'x'.join(map(str, shape))}; --shape sets another.")
     if findings.get("checked"):
-        notes.append("Replayed over memory: no value is overwritten before it is read.")
+        notes.append(
+            "Replayed over memory: no value is overwritten before it is read, and no row is made "
+            "twice."
+        )
+    if _chains_of(findings):
+        notes.append(
+            f"Multiply-accumulates of all bands over those of the network: "
+            f"{findings['mac_factor']:.3f}."
+        )
     for note in notes:
         out.print(note, markup=False)
 

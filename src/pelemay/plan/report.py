@@ -13,35 +13,43 @@ In: a :class:`~pelemay.plan.Plan`. Out: plain data that JSON can hold.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
 from typing import Any
 
-from pelemay.graph import Graph, Node, TensorType, reads
+from pelemay.graph import Graph, TensorType, reads
+from pelemay.plan.bands.cost import macs_of
+from pelemay.plan.facts import Facts
+from pelemay.plan.groups import Group, by_node, group_at, groups_of, name_of
 from pelemay.plan.lifetimes import live_bytes
 from pelemay.plan.types import Buffer, Plan
 
+__all__ = ["examine", "mac_factor", "name_of"]
+
 
 def examine(plan: Plan) -> dict[str, Any]:
-    """Everything that a plan says, as plain data.
+    """Everything that a plan says, as plain data. Steps are counted in nodes.
 
     Returns
     -------
     dict
         Bytes of arena, bounds, inputs and outputs; ``steps``, one for each node in the planned
-        order; ``peak``, the step that needs the most, with the tensors alive there; ``buffers``;
-        ``copies``.
+        order, or one for all nodes of a chain; ``peak``, the step that needs the most, with the
+        tensors alive there; ``buffers``; ``copies``.
     """
-    graph = plan.graph
-    profile = live_bytes(plan.buffers, len(graph.nodes))
+    graph, groups = plan.graph, groups_of(plan)
+    buffers = by_node(plan, groups)
+    profile = live_bytes(buffers, len(graph.nodes))
     return {
         "arena_bytes": plan.arena_bytes,
         "lower_bound_bytes": plan.lower_bound_bytes,
         "order_bound_bytes": plan.order_bound_bytes,
         "input_bytes": _sizes(graph, graph.inputs),
         "output_bytes": _sizes(graph, graph.outputs),
-        "peak": _peak(plan, profile),
-        "steps": [_step(plan, step, node, profile[step]) for step, node in enumerate(graph.nodes)],
-        "buffers": [_buffer(buffer) for buffer in plan.buffers],
+        "peak": _peak(plan, groups, buffers, profile),
+        "steps": [_step(plan, group, profile[group.first]) for group in groups],
+        "buffers": [_buffer(buffer) for buffer in buffers],
         "copies": [
             {
                 "step": c.node,
@@ -54,9 +62,20 @@ def examine(plan: Plan) -> dict[str, Any]:
     }
 
 
-def name_of(node: Node) -> str:
-    """What the model calls a node, or its first output."""
-    return node.name or next(filter(None, node.outputs), "")
+def mac_factor(plan: Plan) -> float:
+    """Multiply-accumulates of all steps over those of the network; 1 if nothing is done twice.
+
+    Rows that nothing reads may be left out, so that it can be less.
+    """
+    facts = Facts.of(plan.graph)
+    costs = [macs_of(facts, number) for number in range(len(plan.graph.nodes))]
+    shares = [Fraction(0)] * len(costs)
+    for step in plan.steps:
+        made = facts.shapes[plan.graph.nodes[step.node].outputs[0]]
+        rows = made[1] if len(made) > 1 else 1
+        shares[step.node] += Fraction(step.end - step.begin, rows) if step.is_band else 1
+    done = sum(cost * share for cost, share in zip(costs, shares, strict=True))
+    return float(done / sum(costs)) if any(costs) else 1.0
 
 
 def _sizes(graph: Graph, names: Mapping[str, object]) -> dict[str, int]:
@@ -69,14 +88,32 @@ def _nbytes(graph: Graph, name: str) -> int:
     return count or 0
 
 
-def _step(plan: Plan, step: int, node: Node, held: int) -> dict[str, Any]:
-    return {
-        "step": step,
-        "operation": node.qualified,
-        "node": name_of(node),
-        "outputs": {name: str(plan.graph.type_of(name)) for name in node.outputs if name},
-        "places": {name: _place(plan, name) for name in node.outputs if name},
+def _step(plan: Plan, group: Group, held: int) -> dict[str, Any]:
+    names = [n for node in group.nodes for n in node.outputs if n]
+    if group.is_chain:
+        others = (*plan.graph.nodes[: group.first], *plan.graph.nodes[group.last + 1 :])
+        outside = {n for node in others for n in reads(node)}
+        names = [n for n in names if n in outside or n in plan.graph.outputs]
+    found = {
+        "step": group.first,
+        "operation": group.nodes[0].qualified,
+        "node": name_of(group.nodes[0]),
+        "outputs": {name: str(plan.graph.type_of(name)) for name in names},
+        "places": {name: _place(plan, name) for name in names},
         "held_bytes": held,
+    }
+    return {**found, **_chain(group)} if group.is_chain else found
+
+
+def _chain(group: Group) -> dict[str, Any]:
+    """What is said of a chain beside."""
+    return {
+        "operation": "chain",
+        "to_step": group.last,
+        "nodes": [name_of(node) for node in group.nodes],
+        "bands": group.end - group.begin,
+        "rows": group.rows,
+        "ring_bytes": group.ring_bytes,
     }
 
 
@@ -95,31 +132,33 @@ def _buffer(buffer: Buffer) -> dict[str, Any]:
     }
 
 
-def _peak(plan: Plan, profile: list[int]) -> dict[str, Any] | None:
+def _peak(
+    plan: Plan, groups: Sequence[Group], buffers: Sequence[Buffer], profile: list[int]
+) -> dict[str, Any] | None:
     """The first step that holds the most, and what it holds; None if the arena is empty."""
     if not plan.buffers:
         return None
-    step = profile.index(max(profile))
-    node = plan.graph.nodes[step]
-    return {
-        "step": step,
-        "operation": node.qualified,
-        "node": name_of(node),
-        "bytes": profile[step],
-        "tensors": _tensors(plan, step),
+    group = group_at(groups, profile.index(max(profile)))
+    found = {
+        "step": group.first,
+        "operation": group.nodes[0].qualified,
+        "node": name_of(group.nodes[0]),
+        "bytes": profile[group.first],
+        "tensors": _tensors(plan, group, buffers),
     }
+    return {**found, **_chain(group)} if group.is_chain else found
 
 
-def _tensors(plan: Plan, step: int) -> list[dict[str, Any]]:
-    """For each buffer held at a step, largest first, the values in it that are alive then."""
-    alive = _alive(plan.graph, step)
+def _tensors(plan: Plan, group: Group, buffers: Sequence[Buffer]) -> list[dict[str, Any]]:
+    """For each buffer held by a group, largest first, the values in it that are alive then."""
+    alive = _alive(plan.graph, group)
     rows = []
-    for buffer in sorted(plan.buffers, key=lambda b: (-b.nbytes, b.offset)):
-        if not buffer.first <= step <= buffer.last:
+    for buffer in sorted(buffers, key=lambda b: (-b.nbytes, b.offset)):
+        if buffer.first > group.first or buffer.last < group.last:
             continue
         inside = [n for n in alive if _lies_in(plan, n, buffer)]
         # A view says no more than what it is a view of.
-        inside.sort(key=lambda n: -_nbytes(plan.graph, n))
+        inside.sort(key=lambda n: -_held(plan, n))
         rows += [_tensor(plan, name, buffer) for name in _apart(plan, inside)]
     return rows
 
@@ -137,12 +176,22 @@ def _apart(plan: Plan, names: list[str]) -> list[str]:
     return list(kept.values())
 
 
+def _held(plan: Plan, name: str) -> int:
+    """Bytes of a value, or of those of its rows that are held."""
+    kind, ring = plan.graph.type_of(name), plan.placements[name].ring
+    if not ring or not isinstance(kind, TensorType) or kind.shape is None:
+        return _nbytes(plan.graph, name)
+    sizes = [size for size in kind.shape if isinstance(size, int)]
+    return ring * math.prod(sizes[2:]) * kind.dtype.numpy.itemsize
+
+
 def _tensor(plan: Plan, name: str, buffer: Buffer) -> dict[str, Any]:
     maker = plan.graph.producers[name]
     return {
         "value": name,
         "type": str(plan.graph.type_of(name)),
-        "bytes": _nbytes(plan.graph, name),
+        "bytes": _held(plan, name),
+        "rows": plan.placements[name].ring,
         "made_by": maker.qualified,
         "offset": plan.placements[name].offset,
         "buffer": buffer.name,
@@ -152,10 +201,10 @@ def _tensor(plan: Plan, name: str, buffer: Buffer) -> dict[str, Any]:
     }
 
 
-def _alive(graph: Graph, step: int) -> list[str]:
-    """Values that are made no later than a step and read no earlier."""
+def _alive(graph: Graph, group: Group) -> list[str]:
+    """Values that are made no later than a group and read no earlier."""
     made = {n: i for i, node in enumerate(graph.nodes) for n in node.outputs if n}
     last = dict(made)
     for index, node in enumerate(graph.nodes):
         last.update((name, index) for name in reads(node) if name in made)
-    return [name for name, first in made.items() if first <= step <= last[name]]
+    return [n for n, first in made.items() if first <= group.last and group.first <= last[n]]

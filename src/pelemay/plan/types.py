@@ -19,6 +19,9 @@ from pelemay.graph import Graph
 ALIGNMENT = 64
 """Bytes that every buffer's offset in the arena is a multiple of."""
 
+CHAIN_ROWS = "::rows"
+"""Ends the name of the buffer of a chain's rows, behind the value that the chain ends in."""
+
 Space = Literal["arena", "input", "output", "constant"]
 
 

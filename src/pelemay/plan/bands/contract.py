@@ -19,7 +19,7 @@ from pelemay.plan.choose import choose
 from pelemay.plan.facts import Facts
 from pelemay.plan.layout import Layout, dense_strides
 from pelemay.plan.planner import finish
-from pelemay.plan.types import Buffer, Copy, Placement, Plan, Step, aligned
+from pelemay.plan.types import CHAIN_ROWS, Buffer, Copy, Placement, Plan, Step, aligned
 
 
 def plan_cut(facts: Facts, order: Sequence[int], cut: Cut) -> Plan:
@@ -40,7 +40,7 @@ def plan_cut(facts: Facts, order: Sequence[int], cut: Cut) -> Plan:
 
 def _rings(band: Band) -> str:
     """The name of the buffer of a chain's rows."""
-    return f"{band.chain.links[-1].name}::rows"
+    return f"{band.chain.links[-1].name}{CHAIN_ROWS}"
 
 
 def _contracted(facts: Facts, order: Sequence[int], bands: Sequence[Band]) -> Graph:

@@ -4,6 +4,6 @@ In: :class:`Picture`, from a plan or from blocks with offsets. Out: cells of a t
 (:mod:`pelemay.plan.drawing.cells`) or an SVG file (:mod:`pelemay.plan.drawing.svg`).
 """
 
-from pelemay.plan.drawing.picture import Picture, Rectangle
+from pelemay.plan.drawing.picture import Picture, Rectangle, Span
 
-__all__ = ["Picture", "Rectangle"]
+__all__ = ["Picture", "Rectangle", "Span"]

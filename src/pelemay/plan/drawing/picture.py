@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pelemay.plan.arena.types import Block, height
+from pelemay.plan.groups import by_node, group_at, groups_of
 from pelemay.plan.lifetimes import live_bytes
-from pelemay.plan.report import name_of
 from pelemay.plan.types import Plan
 
 
@@ -29,6 +29,15 @@ class Rectangle:
     high: int
 
 
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Steps from ``first`` up to ``end`` that are done together, and what is said of them."""
+
+    first: int
+    end: int
+    label: str
+
+
 @dataclass(frozen=True)
 class Picture:
     """An arena over time.
@@ -38,7 +47,7 @@ class Picture:
     title : str
         What it is of.
     steps : int
-        Steps from left to right.
+        Steps from left to right; of a plan its nodes, also where many bands make them.
     height : int
         Bytes from bottom to top.
     rectangles : tuple of Rectangle
@@ -47,6 +56,8 @@ class Picture:
         What happens at each step; may be empty.
     peak : int or None
         The step that holds the most.
+    spans : tuple of Span
+        Chains of nodes.
     """
 
     title: str
@@ -55,18 +66,22 @@ class Picture:
     rectangles: tuple[Rectangle, ...]
     labels: tuple[str, ...] = ()
     peak: int | None = None
+    spans: tuple[Span, ...] = ()
 
     @classmethod
     def of_plan(cls, plan: Plan) -> Picture:
         """The arena of a plan."""
-        rectangles = tuple(
-            Rectangle(b.name, b.first, b.last + 1, b.offset, b.end) for b in plan.buffers
+        groups = groups_of(plan)
+        buffers = by_node(plan, groups)
+        rectangles = tuple(Rectangle(b.name, b.first, b.last + 1, b.offset, b.end) for b in buffers)
+        count = len(plan.graph.nodes)
+        profile = live_bytes(buffers, count)
+        peak = group_at(groups, profile.index(max(profile))).first if buffers else None
+        labels = tuple(group.label for group in groups for _ in group.nodes)
+        spans = tuple(
+            Span(g.first, g.last + 1, f"{g.label}: {g.pace}") for g in groups if g.is_chain
         )
-        nodes = plan.graph.nodes
-        profile = live_bytes(plan.buffers, len(nodes))
-        peak = profile.index(max(profile)) if plan.buffers else None
-        labels = tuple(f"{node.qualified} {name_of(node)}" for node in nodes)
-        return cls(plan.graph.name, len(nodes), plan.arena_bytes, rectangles, labels, peak)
+        return cls(plan.graph.name, count, plan.arena_bytes, rectangles, labels, peak, spans)
 
     @classmethod
     def of_blocks(

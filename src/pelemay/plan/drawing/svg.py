@@ -20,7 +20,8 @@ PALETTE = (
     *("#edc948", "#b07aa1", "#ff9da7", "#9c755f", "#86bcb6"),
 )
 
-_HEAD = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" \
+HEAD = """\
+<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" \
 font-family="system-ui, sans-serif" font-size="13">
 <rect width="{width}" height="{height}" fill="#ffffff"/>
 <text x="{left}" y="28" font-size="17" fill="#222222">{title}</text>"""
@@ -37,11 +38,12 @@ def to_svg(picture: Picture, subtitle: str = "") -> str:
         Written behind the title.
     """
     title = " · ".join(filter(None, (picture.title, subtitle)))
-    lines = [_HEAD.format(width=WIDTH, height=HEIGHT, left=LEFT, title=escape(title))]
+    lines = [HEAD.format(width=WIDTH, height=HEIGHT, left=LEFT, title=escape(title))]
     lines += _axes(picture)
     colours = picture.colours(len(PALETTE))
     for box, colour in zip(picture.rectangles, colours, strict=True):
         lines.append(_box(picture, box, PALETTE[colour]))
+    lines += _spans(picture)
     lines += _peak(picture)
     return "\n".join([*lines, "</svg>", ""])
 
@@ -85,7 +87,7 @@ def _axes(picture: Picture) -> list[str]:
         lines.append(
             f'<line x1="{LEFT}" y1="{y:.2f}" x2="{WIDTH - RIGHT}" y2="{y:.2f}" stroke="#dddddd"/>'
             f'<text x="{LEFT - 8}" y="{y + 4:.2f}" text-anchor="end" fill="#555555">'
-            f"{_size(nbytes)}</text>"
+            f"{size_text(nbytes)}</text>"
         )
     for step in _ticks(picture.steps):
         x = _x(picture, step + 0.5)
@@ -109,6 +111,18 @@ def _ticks(steps: int) -> range:
     return range(0, steps, pace)
 
 
+def _spans(picture: Picture) -> list[str]:
+    """A bar under the steps of each chain."""
+    lines = []
+    for span in picture.spans:
+        x, end = _x(picture, span.first), _x(picture, span.end)
+        lines.append(
+            f'<rect x="{x + 1:.2f}" y="{HEIGHT - BOTTOM + 2}" width="{max(end - x - 2, 1):.2f}" '
+            f'height="4" fill="#222222"><title>{escape(span.label)}</title></rect>'
+        )
+    return lines
+
+
 def _peak(picture: Picture) -> list[str]:
     if picture.peak is None:
         return []
@@ -124,7 +138,8 @@ def _peak(picture: Picture) -> list[str]:
     ]
 
 
-def _size(nbytes: int) -> str:
+def size_text(nbytes: int) -> str:
+    """Bytes in the unit that reads best."""
     for unit, scale in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
         if nbytes >= scale:
             return f"{nbytes / scale:.3g} {unit}"
