@@ -1,7 +1,5 @@
-/* What a program is: what it takes and gives, whether it runs without Python, whether its weights are whole. */
+/* What a program is: what it takes and gives, whether it needs Python, whether its weights are whole. */
 #define _GNU_SOURCE
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -69,7 +67,8 @@ static void show_ends(const run_end *ends, size_t count) {
   for (size_t i = 0; i < count; i++) {
     run_text type = {.count = 0};
     run_add_type(&type, ends[i].type.dtype, ends[i].type.rank, ends[i].type.dims);
-    dprintf(STDOUT_FILENO, "%-8s %s %s\n", i ? "" : ends[i].what, ends[i].name ? ends[i].name : "?", type.bytes);
+    const char *name = ends[i].name ? ends[i].name : "?";
+    dprintf(STDOUT_FILENO, "%-8s %s %s\n", i ? "" : ends[i].what, name, type.bytes);
   }
 }
 
@@ -82,7 +81,7 @@ static void show_size(const char *what, uint64_t nbytes) {
 static void show_least(const run_job *job) {
   run_bill bill;
   run_text parts = {.count = 0};
-  run_bill_begin(&bill, &job->source);
+  run_bill_begin(&bill, &job->source, &job->program);
   run_bill_for(&bill, &job->program, 1);
   show_size("least", run_bill_total(&bill));
   run_add_bill(&parts, &bill);
@@ -106,33 +105,32 @@ int run_info(const run_job *job) {
   return RUN_OK;
 }
 
-/* Read, not mapped, so that the weights do not count as the process's. */
 #define CHUNK ((size_t)64 << 10)
 
-static int check_block(const run_job *job, int fd, uint8_t *chunk, size_t number) {
+static int check_block(const run_job *job, uint8_t *chunk, size_t number) {
   const pm_program *p = &job->program;
   const pm_block *b = &p->blocks[number];
   uint32_t crc = 0;
   for (uint64_t done = 0; done < b->nbytes;) {
-    const size_t most = b->nbytes - done < CHUNK ? (size_t)(b->nbytes - done) : CHUNK;
-    const ssize_t count = pread(fd, chunk, most, (off_t)(p->header->weights_offset + b->offset + done));
-    if (run_signal()) return RUN_FAILED;
-    if (count < 0 && errno == EINTR) continue;
-    if (count <= 0) return run_fail("%s: it cannot be read: %s", job->options->model, strerror(count ? errno : EIO));
-    crc = pm_crc32(crc, chunk, (size_t)count);
-    done += (uint64_t)count;
+    const uint64_t offset = p->header->weights_offset + b->offset + done;
+    const size_t nbytes = b->nbytes - done < CHUNK ? (size_t)(b->nbytes - done) : CHUNK;
+    uint8_t *to = chunk + offset % PM_PAGE;
+    const pm_status status = run_signal() ? PM_E_INTERRUPTED : pm_source_read(&job->source, offset, nbytes, to);
+    if (status != PM_OK) return run_fail("%s: %s", job->options->model, pm_status_text(status));
+    crc = pm_crc32(crc, to, nbytes);
+    done += nbytes;
   }
   if (crc == b->crc) return RUN_OK;
   return run_fail("%s: the weights '%s' are damaged: their checksum does not match", job->options->model,
                   b->name == PM_NONE ? "?" : p->strings + b->name);
 }
 
+/* Read, not mapped, so that the weights do not count as the process's. */
 int run_verify(const run_job *job) {
-  const int fd = open(job->options->model, O_RDONLY | O_CLOEXEC);
-  uint8_t *chunk = pm_pages_new(CHUNK);
-  int code = fd < 0 || !chunk ? run_fail("%s: it cannot be read: %s", job->options->model, strerror(errno)) : RUN_OK;
-  for (size_t i = 0; i < job->program.n_blocks && code == RUN_OK; i++) code = check_block(job, fd, chunk, i);
-  pm_pages_free(chunk, CHUNK);
-  if (fd >= 0) close(fd);
+  const size_t nbytes = CHUNK + 2 * PM_PAGE;
+  uint8_t *chunk = pm_pages_new(nbytes);
+  int code = chunk ? RUN_OK : run_fail("%s", pm_status_text(PM_E_MEMORY));
+  for (size_t i = 0; i < job->program.n_blocks && code == RUN_OK; i++) code = check_block(job, chunk, i);
+  pm_pages_free(chunk, nbytes);
   return code;
 }

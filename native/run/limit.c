@@ -1,4 +1,7 @@
+#define _GNU_SOURCE
 #include "limit.h"
+
+#include <sys/mman.h>
 
 #include "../host/memory.h"
 #include "code.h"
@@ -34,14 +37,32 @@ void run_add_bill(run_text *text, const run_bill *bill) {
   }
 }
 
+/* Whole pages of it. */
+static size_t metadata_pages(const pm_program *p, uintptr_t *begin) {
+  const uintptr_t first = (uintptr_t)p->metadata, last = first + p->metadata_bytes;
+  *begin = whole_pages(first);
+  const uintptr_t end = last / PM_PAGE * PM_PAGE;
+  return end > *begin ? end - *begin : 0;
+}
+
+void run_drop_metadata(pm_program *program) {
+  uintptr_t begin;
+  const size_t nbytes = metadata_pages(program, &begin);
+#if defined(MADV_DONTNEED)
+  if (nbytes) madvise((void *)begin, nbytes, MADV_DONTNEED);
+#endif
+  program->metadata_bytes = 0;
+}
+
 /* Code that only start-up needed does not count: it is given back. */
-void run_bill_begin(run_bill *bill, const pm_source *source) {
+void run_bill_begin(run_bill *bill, const pm_source *source, const pm_program *program) {
   pm_held held;
+  uintptr_t begin;
   run_drop_code();
   pm_memory_held(&held);
   const uint64_t head = whole_pages(source->head_bytes), total = pm_held_total(&held) + GROWTH_BYTES;
   const uint64_t tool = total > head + TOOL_BYTES ? total - head : TOOL_BYTES;
-  *bill = (run_bill){.tool = head + tool + KERNEL_BYTES};
+  *bill = (run_bill){.tool = head - metadata_pages(program, &begin) + tool + KERNEL_BYTES};
 }
 
 static uint64_t bytes_of(const pm_program *p, const uint32_t *list, size_t count) {

@@ -21,7 +21,10 @@ uint64_t run_bill_total(const run_bill *bill);
 void run_add_bill(run_text *text, const run_bill *bill);
 
 /* What is known when the program is open, before any of its memory is taken. */
-void run_bill_begin(run_bill *bill, const pm_source *source);
+void run_bill_begin(run_bill *bill, const pm_source *source, const pm_program *program);
+
+/* Give back the pages of the metadata, which no run needs: they are not on the bill. */
+void run_drop_metadata(pm_program *program);
 
 /* The same for a number of workers, with the least window for the weights. */
 void run_bill_for(run_bill *bill, const pm_program *program, int workers);

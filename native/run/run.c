@@ -84,7 +84,7 @@ int run_fit(run_job *job) {
   if (job->limit == PM_UNLIMITED) return map_weights(job);
 
   be_frugal();
-  run_bill_begin(&job->bill, &job->source);
+  run_bill_begin(&job->bill, &job->source, &job->program);
   for (;; job->workers--) {
     run_bill_for(&job->bill, &job->program, job->workers);
     if (run_bill_total(&job->bill) <= job->limit) break;
@@ -93,6 +93,7 @@ int run_fit(run_job *job) {
   const uint64_t others = run_bill_total(&job->bill) - job->bill.weights;
   if (job->source.file_bytes <= job->limit - others) return map_weights(job);
 
+  run_drop_metadata(&job->program);
   const uint64_t budget = run_budget(&job->bill, &job->program, job->limit);
   const pm_status status = pm_stream_new(&job->stream, &job->source, &job->program, budget);
   return status == PM_OK ? RUN_OK : run_fail("%s: %s", job->options->model, pm_status_text(status));

@@ -17,7 +17,8 @@ from pelemay.compilation import compile_graph
 from pelemay.importers import from_proto
 from pelemay.program.image import image
 
-RUNNER = Path(__file__).parents[2] / "build" / "aarch64" / "native" / "run_raw"
+BUILD = Path(__file__).parents[2] / "build" / "aarch64" / "native"
+RUNNER = BUILD / "run_raw"
 EMULATOR = shutil.which("qemu-aarch64")
 
 pytestmark = pytest.mark.skipif(
@@ -93,3 +94,19 @@ def test_a_program_runs_on_arm(name: str, isa: str, workers: int, tmp_path: Path
         at += value.nbytes
         np.testing.assert_allclose(found, value, rtol=1e-5, atol=1e-5 * np.abs(value).max())
     assert at == len(data)
+
+
+@pytest.mark.parametrize("isa", ["neon", "scalar"])
+def test_the_tool_runs_on_arm(isa: str, tmp_path: Path) -> None:
+    model = onnx.parser.parse_model(HEADER + MODELS["convolution"])
+    weights_of(model)
+    graph = from_proto(model).graph
+    x = np.random.default_rng(1).normal(size=graph.inputs["x"].shape).astype(np.float32)
+    (expected,) = GraphRunnable(graph, numpy_table()).run({"x": x}).values()
+    (tmp_path / "x.plm").write_bytes(image(compile_graph(graph)))
+    np.save(tmp_path / "x.npy", x)
+    command: list[Any] = [EMULATOR, BUILD / "pelemay-run", "x.plm", "--input=x.npy"]
+    command += ["--output=y.npy", "--threads=2", f"--isa={isa}"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    np.testing.assert_allclose(np.load(tmp_path / "y.npy"), expected, rtol=1e-5, atol=1e-5)

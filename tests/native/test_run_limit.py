@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
 import subprocess
 import time
 from functools import cache
@@ -170,6 +171,20 @@ def test_runs_do_not_grow(folder: Path) -> None:
     few = held_at_most(limited(folder, least, "--threads=2", "--repeat=10"))
     many = held_at_most(limited(folder, least, "--threads=2", "--repeat=110"))
     assert many - few <= 64 << 10
+
+
+def test_interrupted_while_weights_are_read(folder: Path) -> None:
+    limit = f"--memory-limit={bytes_of(least_of(folder, 2)) + 8192}"
+    given = ["--input=x.npy", "--output=stopped.npy", "--repeat=1000000", "--threads=2", limit]
+    process = start(folder, "m.plm", *given)
+    deadline = time.monotonic() + 20
+    while not list(folder.glob("stopped.npy.*.tmp")) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    time.sleep(0.3)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=20)
+    assert (process.returncode, said) == (130, "pelemay-run: interrupted\n")
+    assert not list(folder.glob("stopped.npy*"))
 
 
 def test_a_file_that_changes_is_noticed(folder: Path, tmp_path: Path) -> None:

@@ -23,7 +23,9 @@ Array = Any
 
 
 def find_tool() -> Path | None:
-    """Next to the engine that is tested, or where pip has put it."""
+    """What ``PELEMAY_RUN`` names; next to the engine that is tested; or where pip has put it."""
+    if path := os.environ.get("PELEMAY_RUN"):
+        return Path(path)
     if path := os.environ.get("PELEMAY_NATIVE"):
         return Path(path).parents[1] / "native" / "pelemay-run"
     installed = Path(sysconfig.get_path("scripts")) / "pelemay-run"
