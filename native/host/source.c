@@ -42,12 +42,13 @@ pm_status pm_source_unchanged(const pm_source *source) {
   return same ? PM_OK : PM_E_CHANGED;
 }
 
-/* What is read once should not stay in the page cache, nor anything that was read ahead of it. */
-static void forget(const pm_source *source, uint64_t offset, size_t nbytes) {
+/* What is read once should not stay in the page cache. The whole file is named, since the cache holds
+   it in pieces that begin and end elsewhere, and lets go only of whole ones. */
+static void forget(const pm_source *source) {
 #if defined(POSIX_FADV_DONTNEED)
-  if (!source->direct) posix_fadvise(source->fd, (off_t)offset, (off_t)nbytes, POSIX_FADV_DONTNEED);
+  if (!source->direct) posix_fadvise(source->fd, 0, 0, POSIX_FADV_DONTNEED);
 #else
-  (void)source, (void)offset, (void)nbytes;
+  (void)source;
 #endif
 }
 
@@ -63,7 +64,7 @@ pm_status pm_source_read(const pm_source *source, uint64_t offset, size_t nbytes
     /* The end of the file is the only place where less than a page may come. */
     if (done < wanted && source->direct && done % PM_PAGE) return PM_E_CHANGED;
   }
-  forget(source, begin, whole);
+  forget(source);
   return PM_OK;
 }
 
