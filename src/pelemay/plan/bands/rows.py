@@ -132,8 +132,10 @@ def local(graph: Graph, node: Node) -> Local | None:
     if output is None or len(output) < 3 or output[0] != 1:
         return None
     found = rule(graph, node, inputs, output)
+    if found is None or found.way is Way.GATHER:
+        return found
     pixels = math.prod(output[2:-1])
-    return replace(found, tile=TILE // pixels) if found and pixels <= NARROW else found
+    return replace(found, tile=TILE // pixels) if pixels <= NARROW else found
 
 
 def band_of(name: str) -> str:
