@@ -1,8 +1,9 @@
 """A program within a budget: what a run may take, beside what its process holds anyway.
 
-In: a graph that is ready to be planned, and a budget for arena, scratch, inputs, outputs and weights
-together. Out: the fastest program that was found to keep to it. More room for the arena makes larger bands, more room for weights leaves less to be read
-in each run: both are tried, from the least arena to that of whole values.
+In: a graph that is ready to be planned, and a budget for arena, scratch, inputs, outputs and
+weights together. Out: the fastest program that was found to keep to it. More room for the arena
+makes larger bands, more room for weights leaves less to be read in each run: both are tried, from
+the least arena to that of whole values.
 """
 
 from __future__ import annotations
