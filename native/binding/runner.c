@@ -132,6 +132,7 @@ static pm_status run_released(run *r, uint64_t *times, pm_place *place) {
   if (self->stream) {
     status = pm_stream_begin(self->stream);
     args.blocks = pm_stream_blocks(self->stream);
+    pm_stream_attach(self->stream, &args);
   }
   if (status == PM_OK) status = pm_pool_run(self->pool, &args);
   PyThread_release_lock(self->lock);

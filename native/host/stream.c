@@ -46,6 +46,9 @@ struct pm_stream {
   int reading;       /* readers that have taken a step */
   pm_status failed;  /* why nothing more comes in this run */
   bool ended;        /* what readers are told */
+  const pm_run_args *args;
+  int64_t rows_for; /* the instruction that rows are being read for, or were; counted as `done` */
+  pm_status rows_status; /* PM_STATUS_COUNT while they are being read */
   pthread_t threads[READERS];
 };
 
@@ -105,11 +108,29 @@ static pm_status read_small(const pm_stream *s, uint8_t *bounce) {
   return status;
 }
 
+/* The checksum of a table, which is never there as a whole. */
+static pm_status check_table(const pm_stream *s, const pm_block *block, uint8_t *bounce) {
+  const uint64_t begin = s->program->header->weights_offset + block->offset, end = begin + block->nbytes;
+  uint32_t crc = 0;
+  for (uint64_t at = begin; at < end;) {
+    const uint64_t next = (at + BOUNCE_BYTES) / PM_PAGE * PM_PAGE, stop = next < end ? next : end;
+    uint8_t *data = bounce + at % PM_PAGE;
+    const pm_status status = pm_source_read(s->source, at, (size_t)(stop - at), data);
+    if (status != PM_OK) return status;
+    crc = pm_crc32(crc, data, (size_t)(stop - at));
+    at = stop;
+  }
+  if (crc == block->crc) return PM_OK;
+  return pm_source_unchanged(s->source) == PM_E_CHANGED ? PM_E_CHANGED : PM_E_CRC;
+}
+
 static pm_status read_all_small(const pm_stream *s) {
-  if (!s->plan.n_small) return PM_OK;
+  if (!s->plan.n_small && !s->plan.n_tables) return PM_OK;
   uint8_t *bounce = pm_pages_new(BOUNCE_BYTES + PM_PAGE);
   if (!bounce) return PM_E_MEMORY;
-  const pm_status status = read_small(s, bounce);
+  pm_status status = read_small(s, bounce);
+  for (size_t i = 0; i < s->plan.n_tables && status == PM_OK; i++)
+    status = check_table(s, &s->program->blocks[s->plan.tables[i].block], bounce);
   pm_pages_free(bounce, BOUNCE_BYTES + PM_PAGE);
   return status;
 }
@@ -216,12 +237,67 @@ static void wait_and_poll(pm_stream *s, const pm_callbacks *polling) {
   if (s->failed == PM_OK) s->failed = status;
 }
 
+/* Rows of a table. */
+
+static const pm_table *table_of(const pm_stream *s, uint32_t instr) {
+  for (size_t i = 0; i < s->plan.n_tables; i++)
+    if (s->plan.tables[i].instr == instr) return &s->plan.tables[i];
+  return NULL;
+}
+
+static int64_t index_at(const pm_tensor *t, const uint8_t *data, int64_t number) {
+  const int64_t place = number * t->strides[1];
+  return t->dtype == PM_I64 ? ((const int64_t *)(const void *)data)[place]
+                            : ((const int32_t *)(const void *)data)[place];
+}
+
+/* The rows that a gather takes, where they would lie if the whole table did. An index that is out of
+   range is the kernel's to report. */
+static pm_status read_rows(const pm_stream *s, const pm_table *table, uint32_t instr) {
+  const pm_program *p = s->program;
+  const pm_instr *i = &p->instrs[instr];
+  const pm_tensor *x = &p->tensors[p->operands[i->operands]];
+  const pm_tensor *indices = &p->tensors[p->operands[i->operands + 1]];
+  const pm_tensor *y = &p->tensors[p->operands[i->operands + i->n_in]];
+  const uint8_t *data = indices->space == PM_WEIGHTS ? s->places[s->plan.first[instr] + 1]
+                                                     : pm_data_of(s->args, indices);
+  const uint64_t row = x->dims[2] * pm_dtype_size(x->dtype), first = p->header->weights_offset + x->offset;
+  const int64_t rows = x->dims[1], steps = indices->dims[1] == 1 ? 1 : y->dims[1];
+  pm_status status = PM_OK;
+  for (int64_t k = 0; k < steps && status == PM_OK; k++) {
+    int64_t index = index_at(indices, data, k);
+    if (index < 0) index += rows;
+    if (index < 0 || index >= rows) continue;
+    const uint64_t offset = first + (uint64_t)index * row;
+    status = pm_source_read(s->source, offset, (size_t)row, s->memory + table->place + (offset - table->begin));
+  }
+  return status == PM_OK ? pm_source_unchanged(s->source) : status;
+}
+
+/* With the lock held: the first of the workers reads, the others wait for it. */
+static pm_status need_rows(pm_stream *s, const pm_table *table, uint32_t instr) {
+  const int64_t number = (s->begun - 1) * (int64_t)s->program->n_instrs + instr + 1;
+  if (s->rows_for != number) {
+    s->rows_for = number;
+    s->rows_status = PM_STATUS_COUNT;
+    pthread_mutex_unlock(&s->lock);
+    const pm_status status = s->args ? read_rows(s, table, instr) : PM_E_HOST;
+    pthread_mutex_lock(&s->lock);
+    s->rows_status = status;
+    if (s->failed == PM_OK) s->failed = status;
+    pthread_cond_broadcast(&s->moved);
+  }
+  while (s->rows_status == PM_STATUS_COUNT) pthread_cond_wait(&s->moved, &s->lock);
+  return s->rows_status;
+}
+
 /* All workers get the same answer: `made` does not move after a failure, which only matters to those
    that still wait. */
 static pm_status need(void *user, uint32_t instr, const pm_callbacks *polling) {
   pm_stream *s = user;
   const int64_t wanted = (s->begun - 1) * steps_of(s) + 1 + s->plan.needs[instr];
-  if (atomic_load_explicit(&s->made, memory_order_acquire) >= wanted) return PM_OK;
+  const pm_table *table = table_of(s, instr);
+  if (!table && atomic_load_explicit(&s->made, memory_order_acquire) >= wanted) return PM_OK;
   pthread_mutex_lock(&s->lock);
   while (atomic_load(&s->made) < wanted && s->failed == PM_OK) {
     if (polling && polling->poll)
@@ -229,7 +305,8 @@ static pm_status need(void *user, uint32_t instr, const pm_callbacks *polling) {
     else
       pthread_cond_wait(&s->moved, &s->lock);
   }
-  const pm_status status = atomic_load(&s->made) >= wanted ? PM_OK : s->failed;
+  pm_status status = atomic_load(&s->made) >= wanted ? PM_OK : s->failed;
+  if (status == PM_OK && table) status = need_rows(s, table, instr);
   if (s->failed != PM_OK) pthread_cond_broadcast(&s->moved);
   pthread_mutex_unlock(&s->lock);
   return status;
@@ -238,6 +315,8 @@ static pm_status need(void *user, uint32_t instr, const pm_callbacks *polling) {
 /* By worker 0, in order. */
 static void done(void *user, uint32_t instr) {
   pm_stream *s = user;
+  const pm_table *table = table_of(s, instr);
+  if (table) madvise(s->memory + table->place, (size_t)table->nbytes, MADV_DONTNEED);
   const int64_t count = (s->begun - 1) * (int64_t)s->program->n_instrs + instr + 1;
   atomic_store(&s->done, count);
   if (atomic_load(&s->waits_for) > count) return;
@@ -277,16 +356,18 @@ pm_status pm_stream_new(pm_stream **stream, const pm_source *source, const pm_pr
   return status == PM_OK ? PM_E_MEMORY : status;
 }
 
+void pm_stream_attach(pm_stream *stream, const pm_run_args *args) { stream->args = args; }
+
 pm_blocks pm_stream_blocks(pm_stream *stream) {
   return (pm_blocks){stream, stream->places, stream->plan.first, need, done};
 }
 
 /* A child of fork() does not get the pages: the parent's reads may be under way into them. */
 static pm_status take_memory(pm_stream *s) {
-  s->memory = pm_pages_new((size_t)s->plan.memory);
+  s->memory = pm_pages_new((size_t)s->plan.reserved);
   if (!s->memory) return PM_E_MEMORY;
 #if defined(MADV_DONTFORK)
-  if (s->plan.memory) madvise(s->memory, (size_t)s->plan.memory, MADV_DONTFORK);
+  if (s->plan.reserved) madvise(s->memory, (size_t)s->plan.reserved, MADV_DONTFORK);
 #endif
   for (uint32_t i = 0; i < s->plan.first[s->program->n_instrs]; i++)
     s->places[i] = s->memory + s->plan.places[i];
@@ -343,7 +424,7 @@ static pm_status begin_process(pm_stream *s) {
     s->owner = getpid();
     return PM_OK;
   }
-  pm_pages_free(s->memory, (size_t)s->plan.memory);
+  pm_pages_free(s->memory, (size_t)s->plan.reserved);
   return PM_E_MEMORY;
 }
 
@@ -354,7 +435,7 @@ static void begin_anew(pm_stream *s) {
   atomic_store(&s->made, 0);
   atomic_store(&s->done, 0);
   atomic_store(&s->waits_for, NOBODY);
-  s->next = s->begun = 0;
+  s->next = s->begun = s->rows_for = 0;
   s->finished = 0;
   s->failed = PM_OK;
 }
@@ -377,7 +458,7 @@ void pm_stream_free(pm_stream *s) {
   if (!s) return;
   if (s->owner == getpid()) {
     end_threads(s, READERS);
-    pm_pages_free(s->memory, (size_t)s->plan.memory);
+    pm_pages_free(s->memory, (size_t)s->plan.reserved);
   }
   pm_stream_plan_free(&s->plan);
   free(s->places);

@@ -11,6 +11,7 @@
      pm_stream *stream;
      status = pm_stream_new(&stream, &source, &program, budget);
      args.blocks = pm_stream_blocks(stream);          (of pm_run_args)
+     pm_stream_attach(stream, &args);
      before each run:
        status = pm_stream_begin(stream);
        if (status == PM_OK) status = pm_pool_run(pool, &args);
@@ -49,6 +50,9 @@ void pm_stream_free(pm_stream *stream);
 
 /* For the arguments of a run: where blocks lie, and whom to ask for them. */
 pm_blocks pm_stream_blocks(pm_stream *stream);
+
+/* The arguments of the runs to come, in which a gather from a table that is read by rows finds its indices. */
+void pm_stream_attach(pm_stream *stream, const pm_run_args *args);
 
 /* Before each run. Where the run before came to its end, the first blocks may be there already. In a
    child of fork() the memory and the threads are made anew. */

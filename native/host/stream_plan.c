@@ -3,6 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../vm/call.h"
+#include "../vm/opcodes.h"
+
 #define STACK_BYTES (32u << 10) /* of the readers', as far as they are touched */
 #define LATENCY_BYTES (64u << 10) /* how much could be read while a read begins */
 
@@ -12,7 +15,7 @@
 
 /* A block is read for each instruction, or once and held from its first to its last use, or once and
    for all. */
-typedef enum { STREAMED, HELD, STAYS } mode;
+typedef enum { STREAMED, HELD, STAYS, ROWS } mode;
 
 typedef struct {
   uint64_t begin, end; /* in the file, whole pages */
@@ -21,10 +24,13 @@ typedef struct {
   uint32_t load; /* the last one made of it */
   mode mode;
   uint64_t place;
+  bool by_rows; /* whether all of its uses take rows of a large table */
 } block_state;
 
 typedef struct {
   const pm_program *p;
+  size_t n_gathers;
+  uint64_t rows; /* bytes of rows that one instruction takes, at most */
   uint64_t budget, wanted; /* wanted: of the window, for blocks that are read for each instruction */
   uint32_t *begin;         /* for each instruction and one more, the first of its uses */
   uint32_t *uses;          /* blocks, each once for an instruction, in the order of the file */
@@ -51,6 +57,45 @@ static uint32_t block_of(const pm_program *p, uint32_t number) {
   if (number == PM_NONE) return PM_NONE;
   const pm_tensor *t = &p->tensors[number];
   return t->space == PM_WEIGHTS && pm_span_bytes(t) ? t->index : PM_NONE;
+}
+
+/* The table that an instruction takes rows of: a gather along the first of its axes that is not 1. */
+static const pm_tensor *table_of(const pm_program *p, uint32_t instr) {
+  if (p->instrs[instr].opcode != PM_OP_gather) return NULL;
+  pm_call call;
+  pm_call_of(p, instr, &call);
+  const pm_tensor *x = call.in[0].t, *y = call.out[0].t;
+  if (x->space != PM_WEIGHTS || call.params[0] != 1 || x->rank != 3 || x->dims[0] != 1) return NULL;
+  if (!pm_is_contiguous(x) || y->dims[2] != x->dims[2] || !pm_span_bytes(x)) return NULL;
+  return call.in[1].t->dims[2] == 1 && p->blocks[x->index].nbytes >= PM_TABLE_BLOCK ? x : NULL;
+}
+
+/* Whole pages that so many rows may touch. */
+static uint64_t bytes_of_rows(const pm_tensor *x, uint64_t count) {
+  const uint64_t row = x->dims[2] * pm_dtype_size(x->dtype);
+  return count * (rounded(row, PM_PAGE) + PM_PAGE);
+}
+
+/* Finds the blocks that are only read by rows. */
+static void find_tables(planning *g) {
+  const pm_program *p = g->p;
+  for (uint32_t i = 0; i < p->n_instrs; i++)
+    if (table_of(p, i)) g->blocks[table_of(p, i)->index].by_rows = true;
+  for (uint32_t i = 0; i < p->n_instrs; i++) {
+    const pm_tensor *x = table_of(p, i);
+    for (int k = x ? 1 : 0; k < p->instrs[i].n_in; k++) {
+      const uint32_t block = block_of(p, p->operands[p->instrs[i].operands + (uint32_t)k]);
+      if (block != PM_NONE) g->blocks[block].by_rows = false;
+    }
+  }
+  for (uint32_t i = 0; i < p->n_instrs; i++) {
+    const pm_tensor *x = table_of(p, i);
+    if (!x || !g->blocks[x->index].by_rows) continue;
+    const pm_tensor *y = &p->tensors[p->operands[p->instrs[i].operands + p->instrs[i].n_in]];
+    const uint64_t bytes = bytes_of_rows(x, y->dims[1]);
+    if (bytes > g->rows) g->rows = bytes;
+    g->n_gathers++;
+  }
 }
 
 /* Adds a block to the uses from `first` on, which are in the order of the file, if it is not there. */
@@ -132,6 +177,11 @@ static uint64_t bytes_of_all(const planning *g) {
   return large + rounded(small, PM_PAGE);
 }
 
+static void set_tables(planning *g, mode how) {
+  for (uint32_t i = 0; i < g->p->n_blocks; i++)
+    if (g->blocks[i].by_rows) g->blocks[i].mode = how;
+}
+
 /* What may be done with a block, and how much reading it saves for each byte that it takes: those
    that stay for 1 save 1 for each run, those that are held for a while more. */
 typedef struct {
@@ -152,7 +202,7 @@ static size_t list_candidates(const planning *g, candidate *list) {
   size_t count = 0;
   for (uint32_t i = 0; i < g->p->n_blocks; i++) {
     const block_state *b = &g->blocks[i];
-    if (!b->uses) continue;
+    if (!b->uses || b->mode == ROWS) continue;
     const double nbytes = (double)g->p->blocks[i].nbytes;
     const double reads = is_small(g, i) ? 1 + LATENCY_BYTES / nbytes : 1;
     const double share = (double)(b->last - b->first) / (double)g->p->n_instrs;
@@ -209,7 +259,8 @@ static void try_to_keep(planning *g, uint32_t number) {
 }
 
 static void choose_for(planning *g, const candidate *list, size_t count, uint64_t wanted) {
-  for (uint32_t i = 0; i < g->p->n_blocks; i++) g->blocks[i].mode = STREAMED;
+  for (uint32_t i = 0; i < g->p->n_blocks; i++)
+    if (g->blocks[i].mode != ROWS) g->blocks[i].mode = STREAMED;
   for (uint32_t i = 0; i < g->p->n_instrs; i++) g->held_at[i] = 0;
   g->large = g->small = g->peak = 0;
   g->wanted = wanted;
@@ -277,7 +328,7 @@ static void add_lasting(pm_stream_plan *plan, planning *g, uint32_t instr) {
   for (uint32_t k = g->begin[instr]; k < g->begin[instr + 1]; k++) {
     const uint32_t number = g->uses[k];
     const block_state *b = &g->blocks[number];
-    if (b->mode == STREAMED || b->first != instr || (b->mode == STAYS && is_small(g, number))) continue;
+    if (b->mode == STREAMED || b->mode == ROWS || b->first != instr || (b->mode == STAYS && is_small(g, number))) continue;
     add_load(plan, b->begin, b->end, b->first, b->last);
     add_block(plan, g, number);
     if (b->mode != STAYS) continue;
@@ -312,7 +363,7 @@ static void add_loads(pm_stream_plan *plan, planning *g) {
     plan->needs[i] = 0;
     for (uint32_t k = g->begin[i]; k < g->begin[i + 1]; k++) {
       const block_state *b = &g->blocks[g->uses[k]];
-      const bool loaded = b->mode != STAYS || !is_small(g, g->uses[k]);
+      const bool loaded = b->mode != ROWS && (b->mode != STAYS || !is_small(g, g->uses[k]));
       if (loaded && b->load + 1 > plan->needs[i]) plan->needs[i] = b->load + 1;
     }
   }
@@ -430,6 +481,25 @@ static void place_small(pm_stream_plan *plan, planning *g) {
   plan->resident = plan->memory - plan->window;
 }
 
+/* Tables lie beyond the memory, each whole; only pages with rows that are wanted are ever touched. */
+static void place_tables(pm_stream_plan *plan, planning *g) {
+  plan->reserved = plan->memory;
+  for (uint32_t i = 0; i < g->p->n_blocks; i++) {
+    block_state *b = &g->blocks[i];
+    if (b->mode != ROWS) continue;
+    b->place = plan->reserved + place_in_file(g->p, i) - b->begin;
+    plan->reserved += pages_of(b);
+  }
+  for (uint32_t i = 0; i < g->p->n_instrs; i++) {
+    const pm_tensor *x = table_of(g->p, i);
+    const block_state *b = x ? &g->blocks[x->index] : NULL;
+    if (!b || b->mode != ROWS) continue;
+    const uint64_t place = b->place - (place_in_file(g->p, x->index) - b->begin);
+    plan->tables[plan->n_tables++] = (pm_table){i, x->index, b->begin, pages_of(b), place};
+  }
+  if (plan->n_tables) plan->memory += g->rows;
+}
+
 /* The place of a block while an instruction runs: of the last load for it that was made by then. */
 static void place_operands(pm_stream_plan *plan, planning *g) {
   const pm_program *p = g->p;
@@ -468,6 +538,7 @@ static pm_status make_tables(pm_stream_plan *plan, planning *g) {
   if (stuck != PM_NONE) return PM_E_BUDGET;
   find_times(plan, g);
   place_small(plan, g);
+  place_tables(plan, g);
   place_operands(plan, g);
   return PM_OK;
 }
@@ -483,16 +554,16 @@ static bool take_memory(pm_stream_plan *plan, planning *g, size_t operands) {
   const size_t instrs = g->p->n_instrs + 1, blocks = g->p->n_blocks + 1;
   g->begin = calloc(instrs, sizeof *g->begin);
   g->uses = calloc(operands + 1, sizeof *g->uses);
-  g->blocks = calloc(blocks, sizeof *g->blocks);
   g->held_at = calloc(instrs, sizeof *g->held_at);
   plan->loads = calloc(operands + 1, sizeof *plan->loads);
   plan->held = calloc(operands + 1, sizeof *plan->held);
   plan->small = calloc(blocks, sizeof *plan->small);
+  plan->tables = calloc(g->n_gathers + 1, sizeof *plan->tables);
   plan->needs = calloc(instrs, sizeof *plan->needs);
   plan->places = calloc(operands + 1, sizeof *plan->places);
   plan->first = calloc(instrs, sizeof *plan->first);
-  return g->begin && g->uses && g->blocks && g->held_at && plan->loads && plan->held && plan->small &&
-         plan->needs && plan->places && plan->first;
+  return g->begin && g->uses && g->held_at && plan->loads && plan->held && plan->small &&
+         plan->tables && plan->needs && plan->places && plan->first;
 }
 
 static void give_back(planning *g) {
@@ -524,23 +595,28 @@ static void shrink(pm_stream_plan *plan, const pm_program *p) {
 static pm_status make(pm_stream_plan *plan, planning *g) {
   uint64_t several;
   collect_uses(g);
-  plan->least = most_units(g, &several);
+  set_tables(g, ROWS);
+  const uint64_t least = most_units(g, &several);
   plan->most = bytes_of_all(g);
-  if (plan->most < plan->least) plan->least = plan->most;
+  plan->least = least + g->rows < plan->most ? least + g->rows : plan->most;
   if (g->budget < plan->least) return PM_E_BUDGET;
-  if (g->budget >= plan->most) {
+  if (g->budget >= plan->most) { /* Tables are read by rows only where not all can stay. */
+    set_tables(g, STREAMED);
     keep_all(g);
     return make_tables(plan, g);
   }
+  g->budget -= g->rows;
   if (several > g->budget / 8 * 7) several = g->budget / 8 * 7;
-  const pm_status status = choose(g, plan->least, several > plan->least ? several : plan->least);
+  const pm_status status = choose(g, least, several > least ? several : least);
   return status == PM_OK ? make_tables(plan, g) : status;
 }
 
 pm_status pm_stream_plan_new(pm_stream_plan *plan, const pm_program *program, uint64_t budget) {
   planning g = {.p = program, .budget = budget / PM_PAGE * PM_PAGE};
   memset(plan, 0, sizeof *plan);
-  const bool taken = take_memory(plan, &g, count_operands(program));
+  g.blocks = calloc(program->n_blocks + 1, sizeof *g.blocks);
+  if (g.blocks) find_tables(&g);
+  const bool taken = g.blocks && take_memory(plan, &g, count_operands(program));
   const pm_status status = taken ? make(plan, &g) : PM_E_MEMORY;
   give_back(&g);
   if (status == PM_OK)
@@ -554,9 +630,10 @@ void pm_stream_plan_free(pm_stream_plan *plan) {
   free(plan->loads);
   free(plan->held);
   free(plan->small);
+  free(plan->tables);
   free(plan->needs);
   free(plan->places);
   free(plan->first);
-  plan->loads = NULL, plan->held = NULL, plan->small = NULL;
+  plan->loads = NULL, plan->held = NULL, plan->small = NULL, plan->tables = NULL;
   plan->needs = NULL, plan->places = NULL, plan->first = NULL;
 }

@@ -24,6 +24,15 @@ typedef struct {
 
 #define PM_ANY_TIME INT64_MIN
 
+#define PM_TABLE_BLOCK (1u << 20) /* from so many bytes on, a table of rows is read by rows */
+
+/* A block that is read by rows: the one that a gather takes some rows of. */
+typedef struct {
+  uint32_t instr, block;
+  uint64_t begin, nbytes; /* of the file, whole pages */
+  uint64_t place;         /* where `begin` would lie, from the start of the memory; beyond its end */
+} pm_table;
+
 typedef struct {
   uint32_t block;
   uint64_t place; /* from the start of the memory */
@@ -35,6 +44,9 @@ typedef struct {
   uint32_t *held; /* blocks of all loads */
   pm_small *small; /* blocks that are read before all loads, in the order of the file */
   size_t n_small;
+  pm_table *tables; /* one for each such instruction, in their order */
+  size_t n_tables;
+  uint64_t reserved; /* addresses: memory, and places for whole tables, of which rows are filled */
   uint32_t *needs;   /* for each instruction, how many loads must have been made; one more than the number of
                         the last, 0 where it uses none */
   uint64_t *places;  /* for each operand among the weights, instruction after instruction, where its block begins,

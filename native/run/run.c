@@ -124,7 +124,10 @@ int run_place(run_job *job) {
                             .inputs = (const uint8_t *const *)places,
                             .outputs = places + p->n_inputs,
                             .callbacks = {.poll = on_poll}};
-  if (job->stream) job->args.blocks = pm_stream_blocks(job->stream);
+  if (job->stream) {
+    job->args.blocks = pm_stream_blocks(job->stream);
+    pm_stream_attach(job->stream, &job->args);
+  }
   return RUN_OK;
 }
 

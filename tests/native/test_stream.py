@@ -379,6 +379,70 @@ def test_the_interpreter_exits(plm: Path, body: str) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
+# Tables that are read by rows.
+
+
+def embedding(path: Path, *, rows: int = 6000, width: int = 300) -> Path:
+    """A gather from a table of 7 MB, then a product."""
+    random = np.random.default_rng(8)
+    nodes = (Node("Gather", ("table", "i"), ("e",)), Node("MatMul", ("e", "w"), ("y",)))
+    constants = {
+        "table": ArrayConstant.of(random.standard_normal((rows, width), np.float32)),
+        "w": ArrayConstant.of(random.standard_normal((width, 40), np.float32)),
+    }
+    i = TensorType(DType.INT64, (1, 12))
+    program = compile_graph(Graph("embedding", {"i": i}, {"y": None}, nodes, constants))
+    return write_program(program, path).path
+
+
+INDICES = np.int64([[0, 1, 5999, -1, -6000, 17, 17, 3000, 4095, 4096, 5998, 2]])
+
+
+def test_a_table_is_read_by_rows(tmp_path: Path) -> None:
+    path = embedding(tmp_path / "e.plm")
+    expected = Engine(open_program(path)).run([INDICES])[0]
+    need = open_program(path, streamed=True).stream_need()
+    assert need["least"] < 300 * KIB < 7000 * KIB < need["most"]
+    for budget in (need["least"], need["least"] + 200 * KIB, need["most"] - 1, need["most"]):
+        for threads in (1, 3):
+            engine = streamed(path, budget, threads)
+            for _ in range(3):
+                np.testing.assert_array_equal(engine.run([INDICES])[0], expected)
+            np.testing.assert_array_equal(engine.run([INDICES[:, ::-1]])[0], expected[:, ::-1])
+
+
+def test_rows_of_a_table_take_no_more_than_they_are_said_to(tmp_path: Path) -> None:
+    path = embedding(tmp_path / "e.plm", rows=60_000)
+    engine = streamed(path, threads=1)
+    engine.run([INDICES])
+
+    def resident() -> int:
+        return int(Path("/proc/self/statm").read_text().split()[1])
+
+    before = resident()
+    for seed in range(100):
+        engine.run([np.random.default_rng(seed).integers(0, 60_000, (1, 12))])
+    assert resident() - before <= 40
+
+
+def test_faults_of_a_table(tmp_path: Path) -> None:
+    path = embedding(tmp_path / "e.plm")
+    engine = streamed(path)
+    expected = engine.run([INDICES])[0]
+    with pytest.raises(ExecutionError, match="out of range"):
+        engine.run([INDICES + 1])
+    np.testing.assert_array_equal(engine.run([INDICES])[0], expected)
+    place = read_header(path).weights_offset + 1000
+    time.sleep(0.02)
+    flip(path, place)
+    with pytest.raises(ExecutionError, match="the file was changed"):
+        engine.run([INDICES])
+    with pytest.raises(ModelError, match="a checksum does not match"):
+        streamed(path).run([INDICES])
+    flip(path, place)
+    np.testing.assert_array_equal(streamed(path).run([INDICES])[0], expected)
+
+
 # The bookkeeping of the window.
 
 SIZES = st.one_of(st.integers(1, 5000), st.integers(60 * KIB, 70 * KIB), st.integers(1, 300 * KIB))
