@@ -10,7 +10,11 @@
    tool holds beside the head of the file while it runs: code that is touched, page tables, its stack, the
    heap. What runs add to that. What a thread touches of its stack. What the kernel keeps of its own for the
    process, and for a thread. */
+#if defined(PELEMAY_STATIC)
 #define TOOL_BYTES ((uint64_t)640 << 10)
+#else
+#define TOOL_BYTES ((uint64_t)2560 << 10) /* the libraries, too */
+#endif
 #define GROWTH_BYTES ((uint64_t)384 << 10)
 #define STACK_BYTES ((uint64_t)12 << 10)
 #define KERNEL_BYTES ((uint64_t)144 << 10)
