@@ -19,6 +19,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from pelemay.graph import Node
+from pelemay.plan.lifetimes import live_bytes
 from pelemay.plan.types import CHAIN_ROWS, Buffer, Plan
 
 
@@ -111,6 +112,15 @@ def by_node(plan: Plan, groups: Sequence[Group]) -> tuple[Buffer, ...]:
     """The buffers, their first and last counted in nodes."""
     at = [group for group in groups for _ in range(group.begin, group.end)]
     return tuple(replace(b, first=at[b.first].first, last=at[b.last].last) for b in plan.buffers)
+
+
+def peak_of(plan: Plan) -> Group | None:
+    """The first group that holds the most bytes; None if the arena is empty."""
+    if not plan.buffers:
+        return None
+    groups = groups_of(plan)
+    profile = live_bytes(by_node(plan, groups), len(plan.graph.nodes))
+    return group_at(groups, profile.index(max(profile)))
 
 
 def group_at(groups: Sequence[Group], node: int) -> Group:

@@ -27,6 +27,7 @@ from pelemay.plan.bands.choose import Cut, Cutter
 from pelemay.plan.bands.contract import plan_cut
 from pelemay.plan.choose import choose
 from pelemay.plan.facts import Facts
+from pelemay.plan.groups import peak_of
 from pelemay.plan.planner import finish
 from pelemay.plan.types import Plan
 
@@ -119,10 +120,12 @@ class Curve:
             aim -= max(point.plan.arena_bytes - limit, aim >> 8)
         if self.least.plan.arena_bytes <= limit:
             return self.least
+        least, peak = self.least.plan.arena_bytes, peak_of(self.least.plan)
         raise MemoryLimitError(
-            f"values need {self.least.plan.arena_bytes:,} bytes at least, {limit:,} are allowed",
-            hint=f"allow {self.least.plan.arena_bytes:,} bytes for the arena",
-            least_bytes=self.least.plan.arena_bytes,
+            f"values need {least:,} bytes at least, {limit:,} are allowed",
+            where=peak.label if peak else "",
+            hint=f"allow {least:,} bytes for the arena",
+            least_bytes=least,
         )
 
     def points(self, count: int = POINTS) -> list[Point]:

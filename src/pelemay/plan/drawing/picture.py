@@ -13,8 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pelemay.plan.arena.types import Block, height
-from pelemay.plan.groups import by_node, group_at, groups_of
-from pelemay.plan.lifetimes import live_bytes
+from pelemay.plan.groups import by_node, groups_of, peak_of
 from pelemay.plan.types import Plan
 
 
@@ -75,13 +74,13 @@ class Picture:
         buffers = by_node(plan, groups)
         rectangles = tuple(Rectangle(b.name, b.first, b.last + 1, b.offset, b.end) for b in buffers)
         count = len(plan.graph.nodes)
-        profile = live_bytes(buffers, count)
-        peak = group_at(groups, profile.index(max(profile))).first if buffers else None
+        peak = peak_of(plan)
+        most = peak.first if peak else None
         labels = tuple(group.label for group in groups for _ in group.nodes)
         spans = tuple(
             Span(g.first, g.last + 1, f"{g.label}: {g.pace}") for g in groups if g.is_chain
         )
-        return cls(plan.graph.name, count, plan.arena_bytes, rectangles, labels, peak, spans)
+        return cls(plan.graph.name, count, plan.arena_bytes, rectangles, labels, most, spans)
 
     @classmethod
     def of_blocks(
