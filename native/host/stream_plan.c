@@ -8,6 +8,8 @@
 
 #define STACK_BYTES (32u << 10) /* of the readers', as far as they are touched */
 #define LATENCY_BYTES (64u << 10) /* how much could be read while a read begins */
+#define PARTS 16                  /* of a run, in which reading is to go evenly */
+#define INSTR_COST 100000u        /* what an instruction takes whatever it does, in multiply-accumulates */
 
 /* Instructions whose blocks are in the window at a time, if it can be: one that runs, two that are
    being read, and two that wait, since neither reading nor running goes evenly. */
@@ -19,7 +21,7 @@ typedef enum { STREAMED, HELD, STAYS, ROWS } mode;
 
 typedef struct {
   uint64_t begin, end; /* in the file, whole pages */
-  uint64_t cost;       /* of all instructions that use it */
+  uint64_t level;      /* bytes in its part of the run, without those that should stay before it does */
   uint32_t first, last, uses;
   uint32_t load; /* the last one made of it */
   mode mode;
@@ -119,7 +121,6 @@ static void note_use(planning *g, uint32_t block, uint32_t instr) {
   }
   b->last = instr;
   b->uses++;
-  b->cost += g->p->instrs[instr].cost;
 }
 
 static void collect_uses(planning *g) {
@@ -182,10 +183,35 @@ static void set_tables(planning *g, mode how) {
     if (g->blocks[i].by_rows) g->blocks[i].mode = how;
 }
 
+/* Reading goes evenly while instructions run, if what is left to be read does: where the run takes as
+   long, as much should be read. So the parts of the run, which are of one cost, are lowered to one
+   level, and a block's level is that of its part when its turn comes. */
+static void find_levels(planning *g) {
+  const pm_program *p = g->p;
+  uint64_t total = 1, cost = 0, left[PARTS] = {0};
+  uint32_t part = 0, *parts = g->queue;
+  for (uint32_t i = 0; i < p->n_instrs; i++) total += p->instrs[i].cost + INSTR_COST;
+  for (uint32_t i = 0; i < p->n_instrs; i++) {
+    part = (uint32_t)((double)cost / (double)total * PARTS);
+    cost += p->instrs[i].cost + INSTR_COST;
+    for (uint32_t k = g->begin[i]; k < g->begin[i + 1]; k++)
+      if (g->blocks[g->uses[k]].first == i) {
+        parts[g->uses[k]] = part;
+        left[part] += p->blocks[g->uses[k]].nbytes;
+      }
+  }
+  for (uint32_t i = 0; i < p->n_blocks; i++) {
+    if (!g->blocks[i].uses) continue;
+    g->blocks[i].level = left[parts[i]];
+    left[parts[i]] -= p->blocks[i].nbytes;
+  }
+}
+
 /* What may be done with a block, and how much reading it saves for each byte that it takes: those
    that stay for 1 save 1 for each run, those that are held for a while more. */
 typedef struct {
-  double gain, density;
+  double gain;
+  uint64_t level;
   uint32_t block;
   mode mode;
 } candidate;
@@ -193,7 +219,7 @@ typedef struct {
 static int by_gain(const void *left, const void *right) {
   const candidate *a = left, *b = right;
   if (a->gain != b->gain) return a->gain > b->gain ? -1 : 1;
-  if (a->density != b->density) return a->density < b->density ? -1 : 1;
+  if (a->level != b->level) return a->level > b->level ? -1 : 1;
   if (a->block != b->block) return a->block < b->block ? -1 : 1;
   return (int)a->mode - (int)b->mode;
 }
@@ -206,9 +232,8 @@ static size_t list_candidates(const planning *g, candidate *list) {
     const double nbytes = (double)g->p->blocks[i].nbytes;
     const double reads = is_small(g, i) ? 1 + LATENCY_BYTES / nbytes : 1;
     const double share = (double)(b->last - b->first) / (double)g->p->n_instrs;
-    const double density = (double)b->cost / nbytes;
-    if (b->uses > 1) list[count++] = (candidate){reads * (b->uses - 1) / share, density, i, HELD};
-    list[count++] = (candidate){reads / (1 - share), density, i, STAYS};
+    if (b->uses > 1) list[count++] = (candidate){reads * (b->uses - 1) / share, b->level, i, HELD};
+    list[count++] = (candidate){reads / (1 - share), b->level, i, STAYS};
   }
   qsort(list, count, sizeof *list, by_gain);
   return count;
@@ -286,7 +311,12 @@ static uint64_t bytes_read(const planning *g) {
 static pm_status choose(planning *g, uint64_t least, uint64_t several) {
   static const uint64_t slowness[] = {8, 5, 4};
   candidate *list = malloc((2 * g->p->n_blocks + 1) * sizeof *list);
-  if (!list) return PM_E_MEMORY;
+  g->queue = calloc(g->p->n_blocks + 1, sizeof *g->queue);
+  if (!list || !g->queue) {
+    free(list);
+    return PM_E_MEMORY;
+  }
+  find_levels(g);
   const size_t count = list_candidates(g, list);
   uint64_t best = UINT64_MAX, chosen = least;
   for (unsigned i = 0; i < 3; i++) {
