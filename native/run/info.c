@@ -1,5 +1,6 @@
 /* What a program is: what it takes and gives, whether it needs Python, whether its weights are whole. */
 #define _GNU_SOURCE
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -78,14 +79,16 @@ static void show_size(const char *what, uint64_t nbytes) {
   dprintf(STDOUT_FILENO, "%-8s %s\n", what, size.bytes);
 }
 
-static void show_least(const run_job *job) {
+/* The last that is shown: whether it could be written stands for all of it. */
+static int show_least(const run_job *job) {
   run_bill bill;
   run_text parts = {.count = 0};
   run_bill_begin(&bill, &job->source, &job->program);
   run_bill_for(&bill, &job->program, 1);
   show_size("least", run_bill_total(&bill));
   run_add_bill(&parts, &bill);
-  dprintf(STDOUT_FILENO, "         %s\n", parts.bytes);
+  if (dprintf(STDOUT_FILENO, "         %s\n", parts.bytes) > 0) return RUN_OK;
+  return run_fail("the output cannot be written: %s", strerror(errno));
 }
 
 int run_info(const run_job *job) {
@@ -101,8 +104,7 @@ int run_info(const run_job *job) {
   show_size("arena", p->header->arena_bytes);
   show_size("scratch", pm_scratch_bytes(p, job->workers, NULL));
   dprintf(STDOUT_FILENO, "threads  %d\nkernels  %s\n", job->workers, pm_kernels_isa(job->kernels));
-  show_least(job);
-  return RUN_OK;
+  return show_least(job);
 }
 
 #define CHUNK ((size_t)64 << 10)

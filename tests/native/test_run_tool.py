@@ -108,6 +108,19 @@ def test_what_it_says_of_a_program(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+def test_what_cannot_be_written_is_said(tmp_path: Path) -> None:
+    inputs, _ = lay_out(tmp_path, "convolution")
+    said = refused("m.plm", *inputs, "--output=/dev/full", cwd=tmp_path)
+    assert said == "/dev/full: it cannot be written: No space left on device"
+    with Path("/dev/full").open("w") as full:
+        command = [str(TOOL), "m.plm", "--info"]
+        done = subprocess.run(
+            command, cwd=tmp_path, stdout=full, stderr=subprocess.PIPE, check=False
+        )
+    assert done.returncode == 1
+
+
 def test_help_names_every_option() -> None:
     done = run("--help")
     assert done.returncode == 0
