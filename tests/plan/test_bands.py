@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import array_api_compat.numpy as xp
 import numpy as np
+import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
@@ -95,3 +97,58 @@ def test_part_of_an_image_made_higher_only() -> None:
     sizes = (1, 9, 3, 2)
     graph = b.graph(b.add("Resize", (x, "", "", b.constant(np.array(sizes))), sizes, mode="linear"))
     Stages(graph).check(plan_graph(graph))
+
+
+def filtered() -> Graph:
+    """Layers that Winograd's filtering computes, with skips."""
+    b = Builder()
+    x = b.conv(b.input(1, 26, 22, 3), 32, activation="Relu")
+    for _ in range(3):
+        x = b.conv(b.conv(x, 32, activation="Relu"), 32, residual=x)
+    return b.graph(x)
+
+
+def bottlenecks() -> Graph:
+    """Inverted bottlenecks, an image that halves, and a mean at the end."""
+    b = Builder()
+    x = b.conv(b.input(1, 33, 21, 3), 8)
+    for stride in (1, 2, 1, 2):
+        front = tuple(-(-n // stride) for n in b.shape(x)[1:3])
+        y = b.conv(x, 48, kernel=1, activation="Clip", alpha=0.0, beta=6.0)
+        w = b.weights(48, 1, 3, 3)
+        shape = (1, *front, 48)
+        how = {"strides": (stride, stride), "pads": (1, 1, 1, 1), "group": 48}
+        y = b.add("Conv", (y, w), shape, domain="pelemay", **how)
+        x = b.conv(y, 8, kernel=1, residual=x if stride == 1 else "")
+    axes = b.constant(np.array([1, 2]))
+    return b.graph(b.add("ReduceMean", (x, axes), (1, 1, 1, 8), keepdims=1))
+
+
+def hourglass() -> Graph:
+    """Down and up again, with nested skips."""
+    b = Builder()
+    x, skips = b.input(1, 24, 16, 3), []
+    for channels in (8, 16):
+        x = b.conv(b.conv(x, channels), channels, activation="Relu")
+        skips.append(x)
+        shape = (1, *(n // 2 for n in b.shape(x)[1:3]), channels)
+        pool = {"kernel_shape": (2, 2), "strides": (2, 2)}
+        x = b.add("MaxPool", (x,), shape, domain="pelemay", **pool)
+    x = b.conv(x, 32, activation="Relu")
+    for skip in reversed(skips):
+        shape = b.shape(skip)
+        w = b.weights(b.shape(x)[3], shape[3], 2, 2)
+        up = b.add("ConvTranspose", (x, w), shape, domain="pelemay", strides=(2, 2))
+        x = b.conv(b.concat(skip, up), shape[3], activation="Relu")
+    return b.graph(b.conv(x, 2, kernel=1))
+
+
+@pytest.mark.parametrize("build", [filtered, bottlenecks, hourglass])
+def test_networks(build: Callable[[], Graph]) -> None:
+    graph = build()
+    stages, curve = Stages(graph), Curve(graph)
+    assert curve.least.plan.arena_bytes <= 0.75 * curve.whole.plan.arena_bytes
+    for point in curve.points(5):
+        stages.check(point.plan)
+    for grain in (1, 5):
+        stages.check(cut_plan(graph, grain))
