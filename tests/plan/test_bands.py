@@ -152,3 +152,12 @@ def test_networks(build: Callable[[], Graph]) -> None:
         stages.check(point.plan)
     for grain in (1, 5):
         stages.check(cut_plan(graph, grain))
+
+
+def test_a_residual_of_which_a_part_is_multiplied_is_not_overwritten() -> None:
+    b = Builder()
+    x = b.add("MatMul", (b.input(1, 6, 2), b.weights(2, 6)), (1, 6, 6), domain="pelemay")
+    inputs = (b.slice(x, 2, 2, 6), b.weights(4, 6), "", x)
+    graph = b.graph(b.add("MatMul", inputs, (1, 6, 6), domain="pelemay"))
+    for grain in (1, 2, 6):
+        Stages(graph).check(cut_plan(graph, grain))

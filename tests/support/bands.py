@@ -323,12 +323,18 @@ def _outputs(d: Draft) -> Graph:
 def images(draw: Any) -> Graph:
     """Operations over an image with channels last; all that nobody reads are outputs."""
     b = Builder()
-    x = b.input(1, draw(st.integers(1, 12)), draw(st.integers(1, 5)), draw(st.integers(1, 6)))
+    shape = (draw(st.integers(1, 12)), draw(st.integers(1, 5)), draw(st.integers(1, 6)))
+    if draw(st.booleans()):
+        x = b.transpose(b.input(1, shape[2], *shape[:2]), 0, 2, 3, 1)
+    else:
+        x = b.input(1, *shape)
     d = Draft(draw, b, [x])
     d.names.append(_same_conv(d))
     _grown(d, IMAGE_STEPS, draw(st.integers(1, 10)))
     if draw(st.booleans()):
         _global(d, d.x)
+    if draw(st.booleans()):
+        b.transpose(d.x, 0, 3, 1, 2)
     return _outputs(d)
 
 
@@ -341,8 +347,12 @@ def sequences(draw: Any) -> Graph:
         x = b.conv(b.input(*shape), shape[3])
         x = b.reshape(x, 1, shape[1] * shape[2], shape[3])
     else:
-        x = b.input(1, draw(st.integers(2, 9)), 2 * draw(st.integers(1, 4)))
+        sizes = (draw(st.integers(2, 9)), 2 * draw(st.integers(1, 4)))
+        turned = draw(st.booleans())
+        x = b.transpose(b.input(1, *sizes[::-1]), 0, 2, 1) if turned else b.input(1, *sizes)
     d = Draft(draw, b, [x])
     d.names.append(_matmul(d))
     _grown(d, TOKEN_STEPS, draw(st.integers(1, 10)))
+    if draw(st.booleans()):
+        b.transpose(d.x, 0, 2, 1)
     return _outputs(d)

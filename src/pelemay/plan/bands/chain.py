@@ -270,7 +270,9 @@ class _Run:
                 places = facts.nodes[link.number].in_place
                 inner = self.makers.keys() - set(chain.outputs)
                 free = (n for n in places if n in inner or n in chain.dying)
-                place = next((n for n in free if n not in taken), "")
+                # A part of it may be read as another operand.
+                once = (n for n in free if sum(r.name == n for r in link.reads) == 1)
+                place = next((n for n in once if n not in taken), "")
             if place:
                 taken.add(place)
                 memory = self.memories.setdefault(place, _Memory([place]))
