@@ -104,9 +104,9 @@ def _gather(memory: _Memory, node: Node, step: Step) -> None:
 
 def _row_axis(graph: Graph, node: Node) -> int:
     """The axis of the output that bands are cut along."""
-    if node.op != "Transpose" or node.inputs[0] not in graph.producers:
+    perm: Any = node.attributes.get("perm")
+    if node.op != "Transpose" or (node.inputs[0] not in graph.producers and perm[ROWS] == 2):
         return ROWS
-    perm: Any = node.attributes["perm"]
     return int(perm.index(ROWS))
 
 

@@ -98,10 +98,13 @@ def moved_rows(graph: Graph, node: Node, values: Mapping[str, Array]) -> list[Ar
 
 
 def row_axis(graph: Graph, node: Node) -> int:
-    """The axis of the output along which a moving node is done by rows."""
-    if node.op != "Transpose" or node.inputs[0] not in graph.producers:
+    """The axis of the output along which a moving node is done by rows.
+
+    An input of the graph that has its rows last is read column by column.
+    """
+    order: Any = node.attributes.get("perm")
+    if node.op != "Transpose" or (node.inputs[0] not in graph.producers and order[1] == 2):
         return 1
-    order: Any = node.attributes["perm"]
     return int(order.index(1))
 
 
