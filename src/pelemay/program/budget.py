@@ -8,7 +8,7 @@ the least arena to that of whole values.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from pelemay.errors import MemoryLimitError
@@ -24,6 +24,9 @@ READ_BYTES_PER_US = 1500.0
 """Of weights, from a disk of 2026 or the memory of a host; a slow card reads a hundredth."""
 
 MOST_WORKERS = 64
+
+SHARES = (0.9, 0.7, 0.5, 0.3)
+"""Of a budget, that the arena may take; what is left is for weights."""
 
 BLOCKS = (1 << 20, 1 << 18, 1 << 16)
 """Sizes of blocks that are tried: small ones fit small windows, large ones compute faster."""
@@ -72,13 +75,22 @@ def within_budget(
         return whole
     best: tuple[float, Found] | None = None
     least = needs.fixed + needs.least
-    for point, block_bytes in _candidates(curve, budget):
-        made = make(point.plan, block_bytes)
-        needs = needs_of(made.program, workers)
-        least = min(least, needs.fixed + needs.least)
-        time = point.micros + _reading(needs, budget)
-        if needs.fixed + needs.least <= budget and (best is None or time < best[0]):
+    beside = needs.ends
+    for point in sorted(_points(curve, budget - beside), key=lambda p: _at_best(p, needs, budget)):
+        if best is not None and _at_best(point, needs, budget) >= best[0]:
+            break
+        made = make(point.plan, _block_bytes(budget - beside - point.plan.arena_bytes))
+        found = needs_of(made.program, workers)
+        least = min(least, found.fixed + found.least)
+        time = point.micros + _reading(found.most, budget - found.fixed)
+        if found.fixed + found.least <= budget and (best is None or time < best[0]):
             best = time, made
+    for block_bytes in BLOCKS if best is None else ():
+        made = make(curve.least.plan, block_bytes)
+        found = needs_of(made.program, workers)
+        least = min(least, found.fixed + found.least)
+        if least <= budget:
+            return made
     if best is not None:
         return best[1]
     raise MemoryLimitError(
@@ -88,16 +100,27 @@ def within_budget(
     )
 
 
-def _candidates(curve: Curve, budget: int) -> Iterator[tuple[Point, int]]:
-    """Plans with sizes of blocks: the largest blocks whose window would still be small."""
-    yield curve.least, BLOCKS[-1]
-    for point in curve.points():
-        room = budget - point.plan.arena_bytes
-        if room > 0:
-            yield point, next((size for size in BLOCKS if 4 * size <= room), BLOCKS[-1])
+def _points(curve: Curve, room: int) -> list[Point]:
+    """Plans for a few shares of the room; the others are for weights."""
+    found = {curve.least.plan.arena_bytes: curve.least}
+    for share in SHARES:
+        limit = int(room * share)
+        if limit > curve.least.plan.arena_bytes:
+            point = curve.within(limit)
+            found.setdefault(point.plan.arena_bytes, point)
+    return list(found.values())
 
 
-def _reading(needs: Needs, budget: int) -> float:
-    """Microseconds of reading what does not stay."""
-    stays = budget - needs.fixed
-    return 0.0 if stays >= needs.most else max(0, needs.most - stays) / READ_BYTES_PER_US
+def _block_bytes(room: int) -> int:
+    """The largest blocks whose window would still be small."""
+    return next((size for size in BLOCKS if 4 * size <= room), BLOCKS[-1])
+
+
+def _at_best(point: Point, whole: Needs, budget: int) -> float:
+    """A time that a program of this plan cannot be faster than."""
+    return point.micros + _reading(whole.most, budget - point.plan.arena_bytes - whole.ends)
+
+
+def _reading(weights: int, room: int) -> float:
+    """Microseconds of reading what of the weights does not stay."""
+    return max(0, weights - max(0, room)) / READ_BYTES_PER_US

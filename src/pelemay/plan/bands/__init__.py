@@ -4,7 +4,9 @@ In: a graph with static types, and a limit. Out: a :class:`~pelemay.plan.Plan` t
 fastest that was found.
 
 * :mod:`~pelemay.plan.bands.rows`: which operations work row by row, and the rows that they need.
-* :mod:`~pelemay.plan.bands.chain`: nodes done together; how many rows of each value are held.
+* :mod:`~pelemay.plan.bands.chain`: nodes done together.
+* :mod:`~pelemay.plan.bands.sharing`: whose rows take the slots of whose.
+* :mod:`~pelemay.plan.bands.run`: the steps of a chain, and the rows that are held.
 * :mod:`~pelemay.plan.bands.cost`: what bands cost in time.
 * :mod:`~pelemay.plan.bands.choose`: where chains begin and end.
 * :mod:`~pelemay.plan.bands.contract`: the plan.

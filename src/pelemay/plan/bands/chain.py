@@ -1,7 +1,8 @@
 """Chains: nodes done together, band by band; of each value between a few rows are held.
 
 In: some consecutive nodes of an order, and how many rows each makes at a time. Out: a
-:class:`Banding`: the steps, and how many rows of each value are held. Nothing is made twice.
+:class:`~pelemay.plan.bands.banding.Banding`: the steps, and how many rows of each value are held.
+Nothing is made twice.
 
 Rows are pulled: the last node asks for its next rows, and every node before makes what is missing
 for them. So a value is made as late as it can be, and few of its rows are held. A residual may take
@@ -12,103 +13,17 @@ Alwani et al., Fused-layer CNN accelerators (MICRO 2016); Zheng et al., StreamNe
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 
-from pelemay.plan.bands.rows import ROWS, Local, Reach, Way, band_of
+from pelemay.plan.bands.banding import Banding, Link, Read
+from pelemay.plan.bands.rows import ROWS, Local, Way
+from pelemay.plan.bands.run import Run
+from pelemay.plan.bands.sharing import Sharing
 from pelemay.plan.facts import Facts
-from pelemay.plan.layout import Ints
-from pelemay.plan.types import aligned
 
 MOST_NODES = 240
 """Nodes of a chain; each asks the one before it for rows."""
-
-
-@dataclass(frozen=True, slots=True)
-class Read:
-    """An operand of a link that is read by rows."""
-
-    name: str
-    reach: Reach
-
-
-@dataclass(frozen=True)
-class Link:
-    """A node of a chain.
-
-    Attributes
-    ----------
-    number : int
-        Of the node, among the facts'.
-    name : str
-        The value that it makes.
-    local : Local
-        How it works by rows.
-    reads : tuple of Read
-        Operands that it reads by rows; views are named by what they show.
-    """
-
-    number: int
-    name: str
-    local: Local
-    reads: tuple[Read, ...]
-
-
-@dataclass(frozen=True)
-class Held:
-    """Rows of values that share memory.
-
-    Attributes
-    ----------
-    members : tuple of str
-        The values, in the order in which they are made; row y of each lies at slot y modulo
-        ``rows``.
-    shape : tuple of int
-        Of each of them, whole.
-    itemsize : int
-        Bytes of an element.
-    rows : int
-        Slots.
-    """
-
-    members: tuple[str, ...]
-    shape: Ints
-    itemsize: int
-    rows: int
-
-    @property
-    def nbytes(self) -> int:
-        """All slots."""
-        return self.rows * math.prod(self.shape[ROWS + 1 :]) * self.itemsize
-
-
-@dataclass(frozen=True)
-class Banding:
-    """How a chain runs.
-
-    Attributes
-    ----------
-    steps : tuple of (int, int, int)
-        A node's number, and the rows [begin, end) that it makes.
-    rings : tuple of Held
-        Values of which only some rows are held.
-    guests : mapping
-        Value to the whole value in whose memory its rows lie.
-    replaced : mapping
-        Whole value of the chain to the whole operand whose place it may take.
-    """
-
-    steps: tuple[tuple[int, int, int], ...]
-    rings: tuple[Held, ...]
-    guests: Mapping[str, str]
-    replaced: Mapping[str, str]
-
-    @property
-    def ring_bytes(self) -> int:
-        """All rings, each rounded up to the alignment."""
-        return sum(aligned(ring.nbytes) for ring in self.rings)
 
 
 class Chain:
@@ -149,6 +64,7 @@ class Chain:
         self.dying = frozenset(dying)
         self.views: dict[str, str] = {}
         self.links: tuple[Link, ...] = ()
+        self._sharings: dict[frozenset[str], Sharing] = {}
         self.is_possible = self._join(locals_) and self._find_ends()
 
     def _join(self, locals_: Sequence[Local | None]) -> bool:
@@ -207,7 +123,13 @@ class Chain:
     @cached_property
     def replaced(self) -> Mapping[str, str]:
         """Whole values that would take an operand's place, and that operand."""
-        return _Run(self, 1, set(), 1 << 60).replaced()
+        return self.sharing(frozenset()).replaced
+
+    def sharing(self, refused: frozenset[str]) -> Sharing:
+        """Who shares slots with whom, if these values may not take another's."""
+        if refused not in self._sharings:
+            self._sharings[refused] = Sharing(self, refused)
+        return self._sharings[refused]
 
     def banding(self, grain: int, room: int | None = None) -> Banding | None:
         """The steps and rows held, if each node makes up to ``grain`` rows at a time.
@@ -219,169 +141,16 @@ class Chain:
         room : int, optional
             Bytes that all rows held may take; None is given if they take more.
         """
-        refused: set[str] = set()
+        refused: frozenset[str] = frozenset()
         while True:
-            run = _Run(self, grain, refused, 1 << 60 if room is None else room)
+            sharing = self.sharing(refused)
+            if room is not None and sharing.at_least > room:
+                return None
+            run = Run(self, sharing, grain, 1 << 60 if room is None else room)
             clash = run.all()
             if run.is_over:
                 return None
             if clash is None:
                 found = run.result()
                 return found if room is None or found.ring_bytes <= room else None
-            refused.add(clash)
-
-
-class _Memory:
-    """Values that share slots, and those who read them."""
-
-    def __init__(self, members: list[str]) -> None:
-        self.members = members
-        self.readers: list[tuple[int, str, Reach]] = []
-        self.most = 0
-        self.row_bytes = 0
-
-    def low(self, done: Sequence[int]) -> int:
-        """The first row that someone still needs."""
-        return min((reach.first(done[r]) for r, _, reach in self.readers), default=1 << 60)
-
-
-class _Run:
-    """The steps of a chain, one after the other."""
-
-    def __init__(self, chain: Chain, grain: int, refused: set[str], room: int) -> None:
-        self.chain, self.grain = chain, grain
-        self.room, self.is_over = room, False
-        self.whole = frozenset((*chain.outputs, *chain.dying))
-        self.links = chain.links
-        self.done = [0] * len(self.links)
-        self.steps: list[tuple[int, int, int]] = []
-        self.makers = {link.name: i for i, link in enumerate(self.links)}
-        self.clash: str | None = None
-        self._share(refused)
-
-    def _share(self, refused: set[str]) -> None:
-        """Which value takes the slots of which; then who reads what."""
-        chain, facts = self.chain, self.chain.facts
-        self.memories: dict[str, _Memory] = {}
-        taken: set[str] = set()
-        for link in self.links:
-            place = ""
-            if link.name not in refused and link.local.way is not Way.GATHER:
-                places = facts.nodes[link.number].in_place
-                inner = self.makers.keys() - set(chain.outputs)
-                free = (n for n in places if n in inner or n in chain.dying)
-                # A part of it may be read as another operand.
-                once = (n for n in free if sum(r.name == n for r in link.reads) == 1)
-                place = next((n for n in once if n not in taken), "")
-            if place:
-                taken.add(place)
-                memory = self.memories.setdefault(place, _Memory([place]))
-                memory.members.append(link.name)
-            else:
-                memory = self.memories.get(link.name) or _Memory([link.name])
-            self.memories[link.name] = memory
-        for memory in self.memories.values():
-            if not self._hosts(memory):
-                first = memory.members[0]
-                row = math.prod(facts.shapes[first][ROWS + 1 :])
-                memory.row_bytes = row * facts.itemsizes[first]
-        for i, link in enumerate(self.links):
-            for read in link.reads:
-                held = self.memories.get(read.name)
-                if held is not None:
-                    held.readers.append((i, read.name, read.reach))
-
-    def all(self) -> str | None:
-        """Every step; the value that may not take another's slots, if there is one."""
-        read = {r.name for link in self.links for r in link.reads}
-        ends = [i for i, link in enumerate(self.links) if link.name not in read]
-        ends += [i for i, link in enumerate(self.links) if link.name in read and self._is_end(link)]
-        while self.clash is None and not self.is_over:
-            left = [(self.done[i] / self.links[i].local.rows, i) for i in ends]
-            share, index = min(left, default=(1.0, 0))
-            if share >= 1:
-                break
-            self._make(index, self.done[index] + 1)
-        return self.clash
-
-    def _is_end(self, link: Link) -> bool:
-        return link.name in self.chain.outputs
-
-    def _make(self, index: int, upto: int) -> None:
-        """Make rows until there are ``upto``; first what they need."""
-        link = self.links[index]
-        rows = link.local.rows
-        while self.done[index] < upto and self.clash is None and not self.is_over:
-            begin = self.done[index]
-            end = min(begin + link.local.grain(self.grain), rows)
-            for read in link.reads:
-                maker = self.makers.get(read.name)
-                if maker is not None:
-                    self._make(maker, read.reach.end(end))
-            self._step(index, begin, end)
-
-    def _step(self, index: int, begin: int, end: int) -> None:
-        link = self.links[index]
-        memory = self.memories[link.name]
-        if len(memory.members) > 1 and not self._may_write(memory, index, end):
-            self.clash = self.clash or link.name
-            return
-        self.steps.append((link.number, begin, end))
-        # What is read must be there until the step is done.
-        low = memory.low(self.done)
-        self.done[index] = end
-        newest = max(self.done[self.makers[m]] for m in memory.members if m in self.makers)
-        held = newest - min(low, begin)
-        if held > memory.most:
-            self.room -= (held - memory.most) * memory.row_bytes
-            memory.most = held
-            self.is_over = self.is_over or self.room < 0
-
-    def _may_write(self, memory: _Memory, index: int, end: int) -> bool:
-        """Whether nobody needs what lies at the slots of the rows before ``end`` any more."""
-        name = self.links[index].name
-        at = memory.members.index(name)
-        earlier = set(memory.members[:at])
-        for reader, value, reach in memory.readers:
-            if value not in earlier:
-                continue
-            if reader == index:
-                if not isinstance(reach.firsts, range):
-                    return False
-            elif reach.first(self.done[reader]) < end:
-                return False
-        return True
-
-    def result(self) -> Banding:
-        """What came out."""
-        chain = self.chain
-        rings, guests = [], {}
-        for memory in dict.fromkeys(self.memories.values()):
-            hosts = self._hosts(memory)
-            if not hosts:
-                rings.append(self._held(memory))
-                continue
-            guests.update({m: hosts[-1] for m in memory.members if m not in hosts})
-        for link in self.links:
-            if link.local.way is Way.GATHER:
-                shape, size = chain.facts.shapes[link.name], chain.facts.itemsizes[link.name]
-                rings.append(Held((band_of(link.name),), shape, size, 1))
-        return Banding(tuple(self.steps), tuple(rings), guests, self.replaced())
-
-    def _hosts(self, memory: _Memory) -> list[str]:
-        """Those of the values that are whole."""
-        return [m for m in memory.members if m in self.whole]
-
-    def replaced(self) -> dict[str, str]:
-        """Whole values that take the place of one that was there before, and that one."""
-        hosts = map(self._hosts, dict.fromkeys(self.memories.values()))
-        return {h[-1]: h[0] for h in hosts if len(h) > 1 and h[-1] in self.makers}
-
-    def _held(self, memory: _Memory) -> Held:
-        first = memory.members[0]
-        shape = self.chain.facts.shapes[first]
-        makers = [self.links[self.makers[m]].local for m in memory.members]
-        multiple = math.lcm(*(local.multiple for local in makers))
-        # A value that is read in the padding only has a place nevertheless.
-        rows = min(-(-max(memory.most, 1) // multiple) * multiple, shape[ROWS])
-        return Held(tuple(memory.members), shape, self.chain.facts.itemsizes[first], rows)
+            refused |= {clash}

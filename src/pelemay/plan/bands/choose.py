@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
 
-from pelemay.plan.bands.chain import MOST_NODES, Banding, Chain
+from pelemay.plan.bands.banding import Banding
+from pelemay.plan.bands.chain import MOST_NODES, Chain
 from pelemay.plan.bands.cost import estimate
 from pelemay.plan.bands.rows import Way, local
 from pelemay.plan.choose import Choice
@@ -289,15 +290,15 @@ class Cutter:
                 continue
             if end - begin > MOST_NODES:
                 return
-            if over[begin] == over[end]:
+            if over[begin] == over[end] or self._crossing[begin] > limit:
+                continue
+            if best[begin][0] + self.micros(begin, end, GRAINS[0]) >= best[end][0]:
                 continue
             if self.chain(begin, end) is None:
                 if any(self.locals_[self.order[i]] is None for i in range(begin, end)):
                     return
                 continue
             if self.beside(begin, end) > limit:
-                continue
-            if best[begin][0] + self.micros(begin, end, GRAINS[0]) >= best[end][0]:
                 continue
             grain = self._grain(begin, end, limit)
             if grain:

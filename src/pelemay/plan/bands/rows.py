@@ -19,7 +19,9 @@ import enum
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import accumulate
+from operator import sub
 from typing import Any
 
 import numpy as np
@@ -72,6 +74,11 @@ class Reach:
     axis: int
     firsts: Sequence[int]
     ends: Sequence[int]
+
+    @cached_property
+    def span(self) -> int:
+        """The most rows that one output row needs at a time."""
+        return max(map(sub, self.ends, self.firsts), default=0)
 
     def first(self, row: int) -> int:
         """The first row that output rows from ``row`` on need; a huge number if none does."""

@@ -69,7 +69,7 @@ def _shown(
     for operand in (x, y):
         front, behind = math.prod(x.shape[:first]), math.prod(x.shape[last + 1 :])
         seen = shown(l, operand, Reshape((front, *operand.shape[first : last + 1], behind)))
-        if seen is None:
+        if seen is None or (seen.shape[-1] > 1 and seen.strides[-1] != 1):
             return None
         found.append(seen)
     return found[0], found[1]
