@@ -3,8 +3,8 @@
 In: a plan and feeds. Out: the outputs. Every value lives where its placement says, so that a plan
 that lets two values overlap gives wrong numbers: the "planned" stage of a case.
 
-For a band the whole node is computed, over operands in which every row that is not held is NaN; of
-the result only the band's rows are kept. So nothing here knows which rows a row needs.
+For a band the whole node is computed, over operands in which every row that is not held is a huge
+number; of the result only the band's rows are kept. So nothing here knows which rows a row needs.
 
 >>> from support.planned import run_planned  # doctest: +SKIP
 """
@@ -28,6 +28,9 @@ Array = Any
 
 GARBAGE = 0xA5
 """What the arena is filled with before the run."""
+
+ABSENT = 1e30
+"""What stands for rows that are not held: no NaN, for a weight of 0 is no weight."""
 
 ROWS = 1
 
@@ -140,14 +143,14 @@ class _Memory:
         return np.ndarray(shape, dtype, base, place.offset, strides)
 
     def read(self, name: str) -> Array:
-        """A copy of a value; rows that are not held are NaN."""
+        """A copy of a value; rows that are not held are huge."""
         slots = self.slots(name)
         if not self.plan.placements[name].ring:
             return slots.copy()
         if name in self.shown:
             return self._part(name)
         rows = self.held.get(name, np.empty(0, np.intp))
-        whole = np.full(self._shape(name), np.nan, slots.dtype)
+        whole = np.full(self._shape(name), ABSENT, slots.dtype)
         known = np.flatnonzero(rows >= 0)
         whole[:, rows[known]] = slots[:, known]
         return whole
@@ -157,7 +160,7 @@ class _Memory:
         ideal = _evaluated(self, self.shown[name])[name]
         count = self._shape(name)[ROWS]
         found = self.slots(name)[:, np.arange(count) % self.plan.placements[name].ring]
-        return np.where(np.isnan(ideal), ideal, found)
+        return np.where(ideal == np.float32(ABSENT), ideal, found)
 
     def write(self, name: str, value: Array, step: Step | None = None, axis: int = ROWS) -> None:
         """Put a value, or the rows of a step, into its place."""
