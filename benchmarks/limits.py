@@ -165,11 +165,9 @@ def in_group(argv: list[str], limit: int) -> tuple[subprocess.CompletedProcess[s
     group.mkdir()
     try:
         (group / "memory.limit_in_bytes").write_text(str(limit))
-
-        def enter() -> None:
-            (group / "cgroup.procs").write_text(str(os.getpid()))
-
-        done = subprocess.run(argv, capture_output=True, text=True, preexec_fn=enter, timeout=600)
+        enter = f'echo $$ > {group}/cgroup.procs && exec "$@"'
+        whole = ["sh", "-c", enter, "sh", *argv]
+        done = subprocess.run(whole, capture_output=True, text=True, check=False, timeout=600)
         charged = int((group / "memory.max_usage_in_bytes").read_text())
         killed = "oom_kill 0" not in (group / "memory.oom_control").read_text()
         return done, charged, killed or done.returncode < 0
