@@ -16,6 +16,12 @@
 
 #define STACK_BYTES (256 << 10)
 
+/* About 20 microseconds: longer than a small instruction, shorter than a turn of the scheduler. And
+   about 250, where every worker can have a processor: longer than it takes to wake one that has slept
+   for a while. Whoever sleeps at the first gate is woken where its waker is, and both are on one
+   processor then for some milliseconds. */
+enum { SPINS_SHARED = 1000, SPINS_ALONE = 10000 };
+
 typedef struct {
   pm_pool *pool;
   int id;
@@ -28,7 +34,7 @@ struct pm_pool {
   const pm_run_args *args; /* of the run; NULL tells the threads to end */
   atomic_uint job;         /* changes when there is a run to do */
   atomic_int done;         /* threads that have left the run */
-  int caller;              /* the processor that the caller is on; -1 where that is not known */
+  int avoided;             /* the processor that the threads stay off; -1 if there is none */
   pid_t owner;             /* the process that the threads are of; 0 if there are none */
   member members[PM_MAX_WORKERS];
 };
@@ -67,27 +73,22 @@ static void wait_for_job(pm_pool *pool, unsigned seen) {
   while (atomic_load(&pool->job) == seen) wait_while(&pool->job, seen);
 }
 
-/* Stay off the processor that the caller is on. While others are busy with something else the
-   scheduler wakes a thread where its waker is, and the two then wait for each other's turns.
-   Returns the processor that is avoided now. */
-static int stay_off(int caller, int before) {
+/* The threads stay off the processor that the caller is on. While others are busy with something else
+   the scheduler wakes a thread where its waker is, and the two then wait for each other's turns. They
+   are told while they still sleep: a thread that woke beside the caller would first have to get a turn
+   there to go elsewhere. */
+static void keep_off(pm_pool *pool) {
 #if defined(__linux__)
+  const int caller = sched_getcpu();
   cpu_set_t set;
-  if (caller < 0 || caller == before || sched_getaffinity(getpid(), sizeof set, &set)) return before;
-  if (!CPU_ISSET(caller, &set) || CPU_COUNT(&set) < 2) return before;
+  if (caller < 0 || caller == pool->avoided || sched_getaffinity(getpid(), sizeof set, &set)) return;
+  if (!CPU_ISSET(caller, &set) || CPU_COUNT(&set) < 2) return;
   CPU_CLR(caller, &set);
-  if (sched_setaffinity(0, sizeof set, &set)) return before;
+  for (int i = 1; i < pool->team.count; i++)
+    if (pthread_setaffinity_np(pool->members[i].thread, sizeof set, &set)) return;
+  pool->avoided = caller;
 #else
-  (void)before;
-#endif
-  return caller;
-}
-
-static int own_processor(void) {
-#if defined(__linux__)
-  return sched_getcpu();
-#else
-  return -1;
+  (void)pool;
 #endif
 }
 
@@ -95,11 +96,9 @@ static void *work(void *argument) {
   member *self = argument;
   pm_pool *pool = self->pool;
   const pm_worker worker = {&pool->team, self->id, pool->team.count};
-  int avoided = -1;
   for (unsigned seen = 0;; seen++) {
     wait_for_job(pool, seen);
     if (!pool->args) return NULL;
-    avoided = stay_off(pool->caller, avoided);
     pm_walk(pool->args, &worker);
     atomic_fetch_add(&pool->done, 1);
   }
@@ -112,6 +111,16 @@ pm_pool *pm_pool_new(int count) {
   *pool = (pm_pool){.team = {.count = count, .sleep = sleep_at_gate, .wake = wake_at_gate}};
   for (int i = 0; i < count; i++) pool->members[i] = (member){.pool = pool, .id = i};
   return pool;
+}
+
+static int spins_for(int count) {
+#if defined(__linux__)
+  cpu_set_t set;
+  if (!sched_getaffinity(getpid(), sizeof set, &set) && CPU_COUNT(&set) >= count) return SPINS_ALONE;
+#else
+  (void)count;
+#endif
+  return SPINS_SHARED;
 }
 
 static int make_thread(member *m) {
@@ -141,6 +150,8 @@ static pm_status make_threads(pm_pool *pool) {
   atomic_store(&pool->sleepers, 0);
   atomic_store(&pool->team.epoch, 0);
   pool->owner = getpid();
+  pool->avoided = -1;
+  pool->team.spins = spins_for(pool->team.count);
   int made = 1;
   while (made < pool->team.count && !make_thread(&pool->members[made])) made++;
   pthread_sigmask(SIG_SETMASK, &before, NULL);
@@ -154,9 +165,9 @@ pm_status pm_pool_run(pm_pool *pool, const pm_run_args *args) {
   if (pool->team.count > 1 && pool->owner != getpid() && make_threads(pool) != PM_OK) return PM_E_MEMORY;
   pm_team_reset(&pool->team, pool->team.count);
   pool->args = args;
-  pool->caller = own_processor();
   atomic_store(&pool->done, 0);
   if (first.count > 1) {
+    keep_off(pool);
     atomic_fetch_add(&pool->job, 1);
     wake_all(&pool->job);
   }

@@ -1,8 +1,5 @@
 #include "team.h"
 
-/* About 20 microseconds: longer than a small instruction, shorter than a turn of the scheduler. */
-#define SPINS 1000
-
 void pm_team_reset(pm_team *team, int count) {
   team->count = count;
   team->stop = PM_OK;
@@ -21,7 +18,7 @@ static void open_gate(pm_team *team, unsigned epoch) {
 
 static void wait_at_gate(pm_team *team, unsigned epoch) {
   for (int i = 0; atomic_load_explicit(&team->epoch, memory_order_acquire) == epoch; i++) {
-    if (i >= SPINS && team->sleep) team->sleep(team, epoch);
+    if (i >= team->spins && team->sleep) team->sleep(team, epoch);
     pm_relax();
   }
 }

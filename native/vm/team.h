@@ -17,6 +17,7 @@ typedef struct {
 
 struct pm_team {
   int count;
+  int spins; /* looks at the gate before a worker sleeps there */
   _Alignas(64) atomic_int arrived;
   _Alignas(64) atomic_uint epoch;
   int stop; /* the status that all see after a barrier; written by the last one to arrive */
