@@ -165,9 +165,13 @@ def test_memory_does_not_grow() -> None:
             Engine(open_program(chain(x.shape, 4)), threads=2).run([x])
 
     work()
-    before = resident()
-    work()
-    assert resident() - before <= 8
+    growth = []
+    for _ in range(3):
+        before = resident()
+        work()
+        growth.append(resident() - before)
+    # What leaks does so every time; a collection of other tests' garbage moves pages once.
+    assert min(growth) <= 8, growth
 
 
 def test_an_instruction_set_that_is_not_there_is_refused() -> None:
