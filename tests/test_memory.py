@@ -178,3 +178,50 @@ def test_a_refusal_crosses_processes() -> None:
     made = cache._error(json.loads(json.dumps(cache.error_as_data(error))))
     assert isinstance(made, MemoryLimitError)
     assert (made.least_bytes, str(made)) == (7, str(error))
+
+
+SESSIONS = """
+import json, sys, threading
+import numpy as np
+from pelemay.errors import MemoryLimitError
+from pelemay.session import InferenceSession
+from pelemay.engine import native
+
+path, limit = sys.argv[1:3]
+x = np.load(sys.argv[3])
+sessions = []
+try:
+    while len(sessions) < 50:
+        sessions.append(InferenceSession(path, threads=1, memory_limit=limit))
+except MemoryLimitError as error:
+    pass
+def run(session):
+    for _ in range(10):
+        session.run(None, {"in0": x})
+threads = [threading.Thread(target=run, args=(session,)) for session in sessions]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+memory = native().memory()
+held = memory["anonymous"] + memory["shared"] + memory["page_tables"]
+print(json.dumps([len(sessions), held]))
+"""
+
+
+def test_many_sessions_share_a_limit(program: Path, tmp_path: Path) -> None:
+    """None runs before the last is opened: what was promised to the others counts."""
+    np.save(tmp_path / "x.npy", feed())
+    limit = 48 * MIB
+    command = [sys.executable, "-c", SESSIONS, str(program), str(limit), str(tmp_path / "x.npy")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    count, held = json.loads(done.stdout)
+    assert 1 < count < 50
+    assert held <= limit
+
+
+def test_a_refusal_says_what_sets_it(program: Path) -> None:
+    with pytest.raises(
+        MemoryLimitError, match=r"smallest limit that works is .* set by the values"
+    ):
+        InferenceSession(program, memory_limit="4MiB")

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from weakref import WeakSet
 
 from pelemay.engine import native
 from pelemay.errors import InputError, MemoryLimitError
@@ -78,12 +79,23 @@ def limit_of(asked: int | str | None = None) -> Limit | None:
     return Limit(nbytes, source)
 
 
+class Claim:
+    """Bytes that a program which has not run yet was promised: no page shows them so far."""
+
+    def __init__(self, nbytes: int) -> None:
+        self.nbytes = nbytes
+        _claims.add(self)
+
+
+_claims: WeakSet[Claim] = WeakSet()
+
+
 def held() -> int:
-    """Bytes that this process holds and cannot give back, with those that a run touches."""
+    """Bytes that this process holds and cannot give back, with those that runs will touch."""
     native().trim()
     memory = native().memory()
     own = memory["anonymous"] + memory["shared"] + memory["page_tables"]
-    return int(own + FILE_BYTES + SPARE_BYTES)
+    return int(own + sum(claim.nbytes for claim in _claims) + FILE_BYTES + SPARE_BYTES)
 
 
 def room_within(limit: Limit, workers: int) -> int:

@@ -174,7 +174,8 @@ class _Compiler:
             if self.limit is None or not error.least_bytes:
                 raise
             least = -(-error.least_bytes // STEP) * STEP
-            raise too_small(self.limit, room, least).at(os.fspath(self.path)) from error
+            because = f"the values at {error.where}" if error.where else ""
+            raise too_small(self.limit, room, least, because).at(os.fspath(self.path)) from error
 
 
 def _opened(path: str | Path, *, allow_fallback: bool = True, **options: Any) -> ProgramRunnable:

@@ -19,7 +19,7 @@ from pelemay.errors import InputError, ModelError
 from pelemay.graph import DType
 
 if TYPE_CHECKING:
-    from pelemay.memory import Limit
+    from pelemay.memory import Claim, Limit
 
 VERIFY = ("never", "load", "always")
 
@@ -70,6 +70,7 @@ class ProgramRunnable:
         self.metadata = metadata_of(self.program)
         self._host = HostNodes(self.program, self.metadata)
         has_host = bool(self.metadata.get("host"))
+        self._claim: Claim | None = None
         room = None if limit is None else self._room(limit, threads or threads_of_machine())
         self.engine = Engine(
             self.program,
@@ -83,7 +84,7 @@ class ProgramRunnable:
 
     def _room(self, limit: Limit, workers: int) -> int:
         """What weights may take, beside everything else that the process holds in a run."""
-        from pelemay.memory import room_within, too_small
+        from pelemay.memory import Claim, room_within, too_small
 
         program = self.program
         need = program.stream_need()
@@ -92,9 +93,11 @@ class ProgramRunnable:
         others = program.arena_bytes + scratch + ends + need["overhead"]
         room = room_within(limit, workers)
         if room < others + need["least"]:
-            because = f"an arena of {program.arena_bytes:,} bytes"
+            because = f"the values at {self.metadata.get('arena_set_by') or 'all operations'}"
             raise too_small(limit, room, others + need["least"], because)
-        return int(min(room - others, need["most"]))
+        weights = int(min(room - others, need["most"]))
+        self._claim = Claim(others + weights)
+        return weights
 
     def run(self, feeds: Mapping[str, Any], outputs: Sequence[str] | None = None) -> dict[str, Any]:
         """Run once.
@@ -122,6 +125,7 @@ class ProgramRunnable:
         if self._verifies_runs:
             verify_weights(self.program)
         results = self.engine.run(given)
+        self._claim = None
         made = zip(self.outputs, results, strict=True)
         values: dict[str, Any] = {**feeds, **{name: self._typed(name, y) for name, y in made}}
         if self.metadata.get("tail"):

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from pelemay.errors import MemoryLimitError
 from pelemay.plan.bands import Curve, Point
+from pelemay.plan.groups import peak_of
 from pelemay.program.scratch import Needs, needs_of
 
 if TYPE_CHECKING:
@@ -93,8 +94,10 @@ def within_budget(
             return made
     if best is not None:
         return best[1]
+    peak = peak_of(curve.least.plan)
     raise MemoryLimitError(
         f"a run takes {least:,} bytes at least, {budget:,} are allowed",
+        where=peak.label if peak else "",
         hint=f"allow {least:,} bytes, or store weights as f16 or int8",
         least_bytes=least,
     )

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from pelemay.errors import UnsupportedError
 from pelemay.graph import Graph, Node, TensorType, reads
+from pelemay.plan.groups import peak_of
 from pelemay.program.bands import banded
 from pelemay.program.host import Constants, host_operand, one_node, text_of
 from pelemay.program.lower import LOWERINGS
@@ -98,6 +99,7 @@ class _Builder:
             {
                 **metadata,
                 "nodes": len(graph.nodes) + (len(tail.nodes) if tail is not None else 0),
+                **self.peak(),
                 "program_inputs": list(graph.inputs),
                 "program_outputs": list(graph.outputs),
                 **self.as_bytes((*graph.inputs, *graph.outputs)),
@@ -116,6 +118,11 @@ class _Builder:
             shape, dtype = (*shape, dtype.numpy.itemsize), type(dtype).UINT8
         strides = contiguous_strides(shape)
         return self.tables.number(Operand(Tensor(dtype, shape, strides, space, index, name=name)))
+
+    def peak(self) -> dict[str, str]:
+        """What sets the size of the arena, if there is one."""
+        found = peak_of(self.plan)
+        return {"arena_set_by": found.label} if found else {}
 
     def as_bytes(self, names: Iterable[str]) -> dict[str, dict[str, str]]:
         """The types of those ends that the engine takes and gives as bytes, if there are any."""
