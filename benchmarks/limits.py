@@ -21,6 +21,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -212,8 +213,8 @@ def milliseconds(runner: str, done: subprocess.CompletedProcess[str]) -> float:
     if runner == "python":
         times = json.loads(done.stdout)
         return float(np.median(times[1:] or times))
-    numbers = [word for word in done.stderr.replace(",", " ").split() if word[0].isdigit()]
-    return float(numbers[0]) if numbers else 0.0
+    found = re.search(r"on average ([0-9.]+)|ran in ([0-9.]+)", done.stderr)
+    return float(found[1] or found[2]) if found else 0.0
 
 
 def least_limit(runner: str, case: Case, base: int) -> int:
