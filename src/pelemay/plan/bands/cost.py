@@ -16,16 +16,16 @@ import math
 
 from pelemay.plan.facts import Facts
 
-STEP_US = 4.0
+STEP_US = 1.5
 """For one instruction: finding it, and waiting for all workers."""
 
-MACS_PER_US = 90_000.0
+MACS_PER_US = 140_000.0
 """Multiply-accumulates of products, where there are rows enough for whole tiles."""
 
-BYTES_PER_US = 8_000.0
+BYTES_PER_US = 24_000.0
 """Values read and written, where there is little to compute."""
 
-WEIGHTS_PER_US = 25_000.0
+WEIGHTS_PER_US = 40_000.0
 """Bytes of weights walked through again, from the caches."""
 
 TILE = 14
