@@ -123,6 +123,14 @@ def threads_of_machine() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+MOST_WORKERS = 64
+
+
+def workers_of(threads: int | None = None) -> int:
+    """Workers of an engine that is asked for so many threads; all processors if none are named."""
+    return min(threads or threads_of_machine(), MOST_WORKERS)
+
+
 class Engine:
     """The memory and the workers of one program.
 
@@ -160,7 +168,7 @@ class Engine:
         host: HostCall | None = None,
         weights_bytes: int | None = None,
     ) -> None:
-        workers = min(threads or threads_of_machine(), 64)
+        workers = workers_of(threads)
         isa = isa or os.environ.get("PELEMAY_ISA") or None
         _check_budget(program, weights_bytes)
         try:

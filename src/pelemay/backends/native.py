@@ -15,7 +15,7 @@ from pelemay.backends.in_place import InPlace
 from pelemay.backends.programs import ProgramRunnable
 from pelemay.backends.protocol import Runnable
 from pelemay.backends.specialized import SpecializedRunnable
-from pelemay.engine import native, threads_of_machine
+from pelemay.engine import native, workers_of
 from pelemay.errors import MemoryLimitError, UnsupportedError
 from pelemay.signature import Signature
 
@@ -155,7 +155,7 @@ class _Compiler:
         self, path: str | Path, weights: str, limit: Limit | None, threads: int | None
     ) -> None:
         self.path, self.weights, self.limit = path, weights, limit
-        self.workers = threads or threads_of_machine()
+        self.workers = workers_of(threads)
 
     def __call__(self, shapes: Shapes, values: Values) -> Path:
         from pelemay import cache

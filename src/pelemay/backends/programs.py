@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pelemay.backends.host_nodes import HostNodes
-from pelemay.engine import Engine, dtype_of, open_program, threads_of_machine, verify_weights
+from pelemay.engine import Engine, dtype_of, open_program, verify_weights, workers_of
 from pelemay.errors import InputError, ModelError
 from pelemay.graph import DType
 
@@ -71,7 +71,7 @@ class ProgramRunnable:
         self._host = HostNodes(self.program, self.metadata)
         has_host = bool(self.metadata.get("host"))
         self._claim: Claim | None = None
-        room = None if limit is None else self._room(limit, threads or threads_of_machine())
+        room = None if limit is None else self._room(limit, workers_of(threads))
         self.engine = Engine(
             self.program,
             threads=threads,

@@ -134,13 +134,13 @@ def _planned(path: Path, args: argparse.Namespace) -> Planned:
 
 def examine(path: Path, planned: Planned, threads: int | None) -> dict[str, Any]:
     """Everything that the command says of a model, as plain data."""
-    from pelemay.engine import threads_of_machine
+    from pelemay.engine import workers_of
     from pelemay.plan.report import examine as examine_plan
     from pelemay.plan.report import mac_factor
     from pelemay.program.describe import fallbacks
     from pelemay.program.scratch import scratch_bytes
 
-    workers = min(threads or threads_of_machine(), 64)
+    workers = workers_of(threads)
     return {
         "model": str(path),
         "threads": workers,

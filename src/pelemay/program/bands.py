@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from pelemay.errors import PlanError
-from pelemay.plan.bands.rows import ROWS, Local, Way, band_of, local
+from pelemay.plan.bands.rows import ROWS, Local, Way, band_of
 from pelemay.program.lower import LOWERINGS
 from pelemay.program.lower.elementwise import emit_binary
 from pelemay.program.lower.reduction import emit_reduce
@@ -27,8 +27,17 @@ if TYPE_CHECKING:
     from pelemay.program.operand import Call
 
 
-def banded(lowering: Lowering, plan: Plan, step: Step) -> list[Call]:
+def banded(lowering: Lowering, plan: Plan, step: Step, found: Local | None) -> list[Call]:
     """The calls for one band.
+
+    Parameters
+    ----------
+    lowering : Lowering
+        Of the plan.
+    plan, step
+        What is done.
+    found : Local or None
+        How the step's node works by rows: the same for all of its bands.
 
     Raises
     ------
@@ -36,7 +45,7 @@ def banded(lowering: Lowering, plan: Plan, step: Step) -> list[Call]:
         If the node does not work row by row, or has no kernel.
     """
     node = plan.graph.nodes[step.node]
-    found, lower = local(plan.graph, node), LOWERINGS.get((node.domain, node.op))
+    lower = LOWERINGS.get((node.domain, node.op))
     if found is None or lower is None:
         raise PlanError("it cannot be done row by row", where=node.label)
     if found.way is Way.RANGE:

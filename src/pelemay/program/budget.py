@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 READ_BYTES_PER_US = 1500.0
 """Of weights, from a disk of 2026 or the memory of a host; a slow card reads a hundredth."""
 
-MOST_WORKERS = 64
-
 SHARES = (0.9, 0.7, 0.5, 0.3)
 """Of a budget, that the arena may take; what is left is for weights."""
 
@@ -45,10 +43,8 @@ class Made(Protocol):
 Found = TypeVar("Found", bound=Made)
 
 
-def within_budget(
-    graph: Graph, budget: int, make: Callable[[Plan, int | None], Found], workers: int = 0
-) -> Found:
-    """The fastest program that was found to keep to a budget.
+def within_budget(graph: Graph, budget: int, make: Callable[[Plan, int | None], Found]) -> Found:
+    """The fastest program that was found to keep to a budget, with the threads of this machine.
 
     Parameters
     ----------
@@ -58,17 +54,15 @@ def within_budget(
         Bytes.
     make : callable
         Makes a program of a plan, with blocks of weights of at most so many bytes.
-    workers : int
-        Threads that it will run with; those of this machine if 0.
 
     Raises
     ------
     MemoryLimitError
         If there is none: it says the least budget that was found to do.
     """
-    from pelemay.engine import threads_of_machine
+    from pelemay.engine import workers_of
 
-    workers = min(workers or threads_of_machine(), MOST_WORKERS)
+    workers = workers_of()
     curve = Curve(graph)
     whole = make(curve.whole.plan, None)
     needs = needs_of(whole.program, workers)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from pelemay.errors import UnsupportedError
 from pelemay.graph import Graph, Node, TensorType, reads
+from pelemay.plan.bands.rows import Local, local
 from pelemay.plan.groups import peak_of
 from pelemay.program.bands import banded
 from pelemay.program.host import Constants, host_operand, one_node, text_of
@@ -81,6 +82,7 @@ class _Builder:
         self.lowering = Lowering(plan, self.weights, block_bytes, format_of(weights))
         self.constants = Constants(self.lowering, self.tables)
         self.host: list[dict[str, Any]] = []
+        self.locals: dict[int, Local | None] = {}
 
     def program(self, tail: Graph | None, metadata: Mapping[str, Any]) -> Program:
         graph = self.plan.graph
@@ -141,7 +143,9 @@ class _Builder:
         if not step.is_band:
             self.node(step.node, node)
             return
-        for call in banded(self.lowering, self.plan, step):
+        if step.node not in self.locals:
+            self.locals[step.node] = local(self.plan.graph, node)
+        for call in banded(self.lowering, self.plan, step, self.locals[step.node]):
             self.tables.add(call, step.node, node.label)
 
     def node(self, number: int, node: Node) -> None:

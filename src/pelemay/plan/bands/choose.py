@@ -32,7 +32,6 @@ class Band:
 
     chain: Chain
     banding: Banding
-    grain: int
 
 
 @dataclass(frozen=True)
@@ -325,7 +324,7 @@ class Cutter:
             if grain:
                 chain = self.chain(begin, at)
                 assert chain is not None
-                bands.append(Band(chain, self.banding(begin, at, grain), grain))
+                bands.append(Band(chain, self.banding(begin, at, grain)))
                 held = max(held, self.nbytes(begin, at, grain))
             else:
                 held = max(held, self.profile[at - 1])

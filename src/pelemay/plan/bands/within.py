@@ -140,7 +140,7 @@ class Curve:
                 kept.append(point)
         best: list[Point] = []
         for point in reversed(kept):
-            if not best or point.micros > best[-1].micros or point.plan.arena_bytes < low:
+            if not best or point.micros > best[-1].micros:
                 best.append(point)
         return best[::-1]
 
