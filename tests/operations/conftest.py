@@ -113,7 +113,12 @@ def run_onnxruntime() -> Callable[..., list[Any]]:
             [node], "one", types, [onnx.ValueInfoProto(name=n) for n in results]
         )
         model = helper.make_model(
-            graph, ir_version=10, opset_imports=[helper.make_opsetid("", opset)]
+            graph,
+            ir_version=10,
+            opset_imports=[
+                helper.make_opsetid("", opset),
+                helper.make_opsetid("com.microsoft", 1),
+            ],
         )
         session = ort.InferenceSession(
             model.SerializeToString(), providers=["CPUExecutionProvider"]

@@ -32,6 +32,7 @@ FAMILIES = (
     "normalization",
     "pooling",
     "quantization",
+    "quantized",
     "recurrent",
     "reduction",
     "resize",

@@ -113,11 +113,11 @@ def average_pool(
         auto_pad=auto_pad,
         ceil_mode=ceil_mode,
     )
-    counts = _counts(x.shape[2:], window, include_pad=bool(count_include_pad))
-    return _window_sum(xp, x, window) / xp.asarray(counts, dtype=x.dtype)
+    counts = counts_of(x.shape[2:], window, include_pad=bool(count_include_pad))
+    return window_sum(xp, x, window) / xp.asarray(counts, dtype=x.dtype)
 
 
-def _window_sum(xp: Any, x: Array, window: Window) -> Array:
+def window_sum(xp: Any, x: Array, window: Window) -> Array:
     padded = window.padded(xp, x)
     total: Any = 0
     for position in window.positions:
@@ -125,7 +125,7 @@ def _window_sum(xp: Any, x: Array, window: Window) -> Array:
     return total
 
 
-def _counts(sizes: Ints, window: Window, *, include_pad: bool) -> np.ndarray[Any, Any]:
+def counts_of(sizes: Ints, window: Window, *, include_pad: bool) -> np.ndarray[Any, Any]:
     """How many elements of the data, or of the padded data, each window spans."""
     total = np.ones((), np.int64)
     for axis, size in enumerate(sizes):
@@ -159,7 +159,7 @@ def lp_pool(
         auto_pad=auto_pad,
         ceil_mode=ceil_mode,
     )
-    return _window_sum(xp, xp.abs(x) ** p, window) ** (1 / p)
+    return window_sum(xp, xp.abs(x) ** p, window) ** (1 / p)
 
 
 def _spatial(x: Array) -> Ints:

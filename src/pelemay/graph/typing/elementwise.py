@@ -36,6 +36,16 @@ def comparison(site: Site) -> Types:
     return _broadcast(site, DType.BOOL)
 
 
+def dialect_qbinary(site: Site) -> Types:
+    """The broadcast shape of both arrays, in the type of the last zero point."""
+    return (tensor(site.dtype(7), broadcast([site.shape(0), site.shape(3)])),)
+
+
+def dialect_qtable(site: Site) -> Types:
+    """The shape of what is looked up, and the table's element type."""
+    return (tensor(site.dtype(1), site.shape(0)),)
+
+
 def choice(site: Site) -> Types:
     """The broadcast shape of the condition and both branches."""
     return _broadcast(site, site.dtype(1) or site.dtype(2))
@@ -89,6 +99,8 @@ RULES: dict[str, Rule] = {
     "Not": boolean,
     "Pow": power,
     "Where": choice,
+    "pelemay::QBinary": dialect_qbinary,
+    "pelemay::QTable": dialect_qtable,
     **dict.fromkeys(
         (f"pelemay::{op}" for op in ("InstanceNormalization", "GroupNormalization", "LRN")),
         like_first,

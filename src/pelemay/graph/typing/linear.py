@@ -76,6 +76,12 @@ def fused_matmul(site: Site) -> Types:
     return (tensor(site.dtype(0), product_shape(a, b)),)
 
 
+def dialect_qmatmul(site: Site) -> Types:
+    """The dialect's product of integers; its type is asked for."""
+    b = _turned(site.shape(1), site.attribute("trans_b"))
+    return (tensor(site.attribute("to"), product_shape(site.shape(0), b)),)
+
+
 def einsum(site: Site) -> Types:
     """Sizes by label; an ellipsis broadcasts."""
     count = len(site.node.inputs)
@@ -193,4 +199,5 @@ RULES: dict[str, Rule] = {
     "RMSNormalization": rms_normalization,
     "TopK": top_k,
     "pelemay::MatMul": fused_matmul,
+    "pelemay::QMatMul": dialect_qmatmul,
 }

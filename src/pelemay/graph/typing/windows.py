@@ -14,7 +14,7 @@ from pelemay.graph.operations.convolution import check_weights, transposed_sizes
 from pelemay.graph.operations.windows import extent_of, window_of
 from pelemay.graph.typing.dims import computed, known, product, tensor
 from pelemay.graph.typing.site import Rule, Site, Types, int64
-from pelemay.graph.values import Dim, Shape
+from pelemay.graph.values import Dim, Shape, TensorType
 
 DIALECT = "pelemay"
 
@@ -114,6 +114,17 @@ def qlinear_conv(site: Site) -> Types:
     return _convolved(site, 0, 3, site.dtype(7))
 
 
+def dialect_qconv(site: Site) -> Types:
+    """The dialect's convolution of integers; its type is asked for."""
+    return _convolved(site, 0, 1, site.attribute("to"))
+
+
+def dialect_qpool(site: Site) -> Types:
+    """Windows of 8-bit data, in the type of the last zero point."""
+    found = pool(site)[0]
+    return (tensor(site.dtype(3), found.shape if isinstance(found, TensorType) else None),)
+
+
 def causal_conv(site: Site) -> Types:
     """The data's shape, and the part of it that the next call needs."""
     x, w = site.shape(0), site.shape(1)
@@ -209,4 +220,6 @@ RULES: dict[str, Rule] = {
     "pelemay::ConvTranspose": conv_transpose,
     "pelemay::LpPool": pool,
     "pelemay::MaxPool": pool,
+    "pelemay::QAveragePool": dialect_qpool,
+    "pelemay::QConv": dialect_qconv,
 }
