@@ -37,6 +37,7 @@ def loaded_by(statement: str) -> set[str]:
         ("import pelemay", HEAVY),
         ("import pelemay.errors", HEAVY),
         ("import pelemay.cache; pelemay.cache.compiler()", HEAVY),
+        ("import pelemay.pages", HEAVY),
         ("import pelemay.graph", HEAVY),
         ("import pelemay.graph.text", HEAVY),
         ("import pelemay.graph.operations; pelemay.graph.operations.table()", HEAVY - {"numpy"}),

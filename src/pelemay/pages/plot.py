@@ -1,0 +1,210 @@
+"""Plots: an area with two axes, shapes in SVG that stretch with it, marks and ticks that do not.
+
+In: axes and values. Out: HTML. Text keeps its size on every width, and nothing is drawn by a
+script.
+
+>>> memory = linear(90e6, lambda value: f"{value / 1e6:.0f} MB", "memory")
+>>> memory.ticks, memory.at(50e6)
+((0, 20000000, 40000000, 60000000, 80000000, 100000000), 50.0)
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from pelemay.pages.html import Html, element, number
+
+_SPAN = 1000
+"""Units of the drawing in each direction; it is stretched to the size of the area."""
+
+Point = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Axis:
+    """An axis: values from ``low`` to ``high``, where ticks stand, and how values are shown."""
+
+    low: float
+    high: float
+    ticks: tuple[float, ...]
+    show: Callable[[float], str]
+    title: str
+    is_log: bool = False
+
+    def at(self, value: float) -> float:
+        """Where a value lies, in percent of the axis; beyond an end it lies at that end."""
+        if self.is_log:
+            value = max(value, self.low)
+            share = math.log(value / self.low) / math.log(self.high / self.low)
+        else:
+            share = (value - self.low) / (self.high - self.low)
+        return 100 * min(max(share, 0.0), 1.0)
+
+
+def linear(
+    most: float, show: Callable[[float], str], title: str, *, count: int = 5, base: float = 10
+) -> Axis:
+    """An axis from 0 to a round number that is not below ``most``.
+
+    Parameters
+    ----------
+    most : float
+        The largest value.
+    show : callable
+        Value to the text of its tick.
+    title : str
+        What the values are.
+    count : int
+        Ticks, roughly.
+    base : float
+        Ticks are 1, 2 or 5 times a power of it.
+    """
+    step = _round_step((most or 1.0) / count, base)
+    ticks = tuple(step * i for i in range(math.ceil((most or 1.0) / step - 1e-9) + 1))
+    return Axis(0.0, ticks[-1], ticks, show, title)
+
+
+def _round_step(least: float, base: float) -> float:
+    power = base ** math.floor(math.log(least, base) + 1e-9)
+    steps = [s for s in (1, 2, 5, 10, 20, 50, 100, 200, 500) if s <= base]
+    found = next((s * power for s in steps if s * power >= least * (1 - 1e-9)), base * power)
+    return int(found) if found >= 1 and float(found).is_integer() else found
+
+
+def logarithmic(least: float, most: float, show: Callable[[float], str], title: str) -> Axis:
+    """An axis of powers of ten around all values from ``least`` (above 0) to ``most``.
+
+    >>> logarithmic(3, 450, str, "").ticks
+    (1.0, 10.0, 100.0, 1000.0)
+    """
+    low, high = math.floor(math.log10(least)), math.ceil(math.log10(most))
+    high = max(high, low + 1)
+    ticks = tuple(10.0**power for power in range(low, high + 1))
+    return Axis(ticks[0], ticks[-1], ticks, show, title, is_log=True)
+
+
+def line(x: Axis, y: Axis, points: Iterable[Point], class_: str) -> Html:
+    """A line through points."""
+    return element("polyline", points=_points(x, y, points), class_=f"line {class_}")
+
+
+def area(x: Axis, y: Axis, points: Sequence[Point], floor: Sequence[Point], class_: str) -> Html:
+    """The area between points and a floor, which is given from left to right too."""
+    outline = [*points, *reversed(floor)]
+    return element("polygon", points=_points(x, y, outline), class_=f"area {class_}")
+
+
+def band(x: Axis, begin: float, end: float, class_: str, tip: str = "") -> Html:
+    """A stretch of the x axis, over the whole height."""
+    left, right = x.at(begin) * _SPAN / 100, x.at(end) * _SPAN / 100
+    return element(
+        "rect",
+        x=left,
+        y="0",
+        width=max(0.0, right - left),
+        height=str(_SPAN),
+        class_=f"band {class_}",
+        data_tip=tip or None,
+    )
+
+
+def _points(x: Axis, y: Axis, points: Iterable[Point]) -> str:
+    scale = _SPAN / 100
+    return " ".join(
+        f"{number(x.at(a) * scale)},{number(_SPAN - y.at(b) * scale)}" for a, b in points
+    )
+
+
+def mark(x: Axis, y: Axis, at: Point, *, tip: str, class_: str = "", label: str = "") -> Html:
+    """A mark that can be pointed at and focused; ``label`` is written beside it."""
+    side = " on-left" if x.at(at[0]) > 75 else ""
+    text = element("span", label, class_="mark-label") if label else Html("")
+    return element(
+        "button",
+        element("i"),
+        text,
+        type="button",
+        class_=f"mark {class_}{side}".replace("  ", " "),
+        style=f"left:{number(x.at(at[0]))}%;bottom:{number(y.at(at[1]))}%",
+        data_tip=tip,
+        aria_label=tip.replace("\n", ", "),
+    )
+
+
+def plot(
+    x: Axis,
+    y: Axis,
+    shapes: Iterable[Html],
+    *,
+    label: str,
+    overlays: Iterable[Html] = (),
+    class_: str = "",
+    data_series: str | None = None,
+) -> Html:
+    """Put shapes into an area with axes.
+
+    Parameters
+    ----------
+    x, y : Axis
+        To the right, and upwards.
+    shapes : iterable of Html
+        What :func:`line`, :func:`area` and :func:`band` made.
+    label : str
+        What is to be seen, for those who do not see it.
+    overlays : iterable of Html
+        What :func:`mark` made, and other HTML with a place of its own.
+    class_ : str
+        Further classes of the figure.
+    data_series : str, optional
+        Name of the page's data that the pointer reads values of; see ``assets/page.js``.
+    """
+    grid = [_rule(y1=_down(y, tick), y2=_down(y, tick), x2=_SPAN) for tick in y.ticks]
+    if x.is_log:
+        grid += [_rule(x1=_right(x, tick), x2=_right(x, tick), y2=_SPAN) for tick in x.ticks]
+    drawing = element(
+        "svg",
+        *grid,
+        *shapes,
+        viewBox=f"0 0 {_SPAN} {_SPAN}",
+        preserveAspectRatio="none",
+        aria_hidden="true",
+    )
+    across = [_tick(x.show(t), "x", f"left:{number(x.at(t))}%", i) for i, t in enumerate(x.ticks)]
+    upward = [_tick(y.show(t), "y", f"bottom:{number(y.at(t))}%", i) for i, t in enumerate(y.ticks)]
+    return element(
+        "div",
+        element("div", y.title, class_="axis-title of-y"),
+        element(
+            "div",
+            drawing,
+            *across,
+            *upward,
+            element("div", *overlays, class_="marks"),
+            class_="plot-area",
+            data_series=data_series,
+            tabindex="0" if data_series else None,
+        ),
+        element("div", x.title, class_="axis-title of-x"),
+        class_=f"plot {class_}".strip(),
+        role="group",
+        aria_label=label,
+    )
+
+
+def _rule(*, x1: float = 0, x2: float = 0, y1: float = 0, y2: float = 0) -> Html:
+    return element("line", x1=x1, x2=x2, y1=y1, y2=y2, class_="grid")
+
+
+def _right(x: Axis, value: float) -> float:
+    return x.at(value) * _SPAN / 100
+
+
+def _down(y: Axis, value: float) -> float:
+    return _SPAN - y.at(value) * _SPAN / 100
+
+
+def _tick(text: str, axis: str, style: str, index: int) -> Html:
+    parity = " odd" if index % 2 else ""
+    return element("span", text, class_=f"tick of-{axis}{parity}", style=style, aria_hidden="true")
