@@ -67,10 +67,14 @@ class Operations(_Markdown):
 
         groups: dict[str, list[Row]] = {}
         for row in sorted(table().values(), key=lambda row: (row.group, row.name.lower())):
-            cells = (f"`{row.name}`", _attributes(row), _host(row))
+            cells = (f"`{_qualified(row)}`", _attributes(row), _host(row))
             groups.setdefault(row.group, []).append(cells)
         header = ("operation", "attributes", "read on the host")
         return "\n\n".join(f"## {name}\n\n{_table(header, g)}" for name, g in groups.items())
+
+
+def _qualified(operation: Any) -> str:
+    return f"{operation.domain}::{operation.name}" if operation.domain else operation.name
 
 
 def _attributes(operation: Any) -> str:

@@ -22,8 +22,10 @@ import numpy as np
 
 from pelemay.errors import ExecutionError, PelemayError, UnsupportedError
 from pelemay.graph import DType, Graph, Kind, Node
+from pelemay.graph.operations import table
 from pelemay.graph.operations.casting import cast_to
 from pelemay.graph.operations.common import in_float32
+from pelemay.graph.operations.microsoft import DOMAIN as MICROSOFT
 from pelemay.passes.matching import dtype_of
 from pelemay.passes.rewrite import Rewriter
 from pelemay.passes.tracing import trace
@@ -149,7 +151,9 @@ MEANINGS: Meanings = {
     ("", "QLinearMatMul"): None,
     ("", "QuantizeLinear"): None,
     ("", "Scan"): None,
+    ("", "SimplifiedLayerNormalization"): None,
     ("ai.onnx.preview", "FlexAttention"): None,
+    **{key: None for key in table() if key[0] == MICROSOFT},
 }
 """What is decomposed, and for some another meaning than the table's."""
 

@@ -148,6 +148,28 @@ def widened(xp: Any, x: Array) -> Array:
     return xp.astype(x, xp.float32) if is_narrow(x) else x
 
 
+def standard(xp: Any, op: str, *inputs: Array | None, outputs: int = 1, **attributes: Any) -> Any:
+    """A standard operation as a step of another's meaning; a tuple where ``outputs`` is not 1.
+
+    A namespace that traces keeps the step as one node, so that passes and instructions know it;
+    every other runs its meaning.
+
+    >>> import array_api_compat.numpy as xp
+    >>> standard(xp, "Gelu", xp.asarray([0.0]))
+    array([0.])
+    """
+    from pelemay.graph.operations import find
+
+    if hasattr(xp, "node"):
+        return xp.node(op, *inputs, outputs=outputs, **attributes)
+    row = find(op)
+    assert row is not None
+    given = [np.asarray(x) if i in row.host and x is not None else x for i, x in enumerate(inputs)]
+    found = row.meaning(xp, *given, **attributes)
+    results = found if isinstance(found, tuple) else (found,)
+    return results[0] if outputs == 1 else results[:outputs]
+
+
 def in_float32(meaning: Callable[..., Any]) -> Callable[..., Any]:
     """Compute a meaning in float32 where its first input has narrow floats.
 

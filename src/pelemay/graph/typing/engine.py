@@ -25,6 +25,7 @@ FAMILIES = (
     "indexing",
     "layers",
     "linear",
+    "microsoft",
     "sequence",
     "shape",
     "vision",

@@ -35,11 +35,15 @@ class Namespace:
     recorder: Recorder
     __name__ = "numpy, traced"
 
-    def node(self, op: str, *inputs: Any, **attributes: Attribute) -> Any:
-        """The result of a standard operation that stays one node; None for an input left out."""
-        names = ("",) * len(inputs)
-        (found,) = self.recorder.apply(Node(op, names, ("y",), attributes), inputs)
-        return found
+    def node(self, op: str, *inputs: Any, outputs: int = 1, **attributes: Attribute) -> Any:
+        """The result of a standard operation that stays one node; None for an input left out.
+
+        A tuple of as many results as ``outputs`` says, if that is not 1.
+        """
+        results = tuple(f"y{i}" for i in range(outputs))
+        given = {name: value for name, value in attributes.items() if value is not None}
+        found = self.recorder.apply(Node(op, ("",) * len(inputs), results, given), inputs)
+        return found[0] if outputs == 1 else found
 
     def __getattr__(self, name: str) -> Any:
         host = getattr(numpy_xp, name)
