@@ -17,9 +17,10 @@ if TYPE_CHECKING:
     from pelemay.importers import Model, load
     from pelemay.serialization import serialize
     from pelemay.session import InferenceSession, SessionOptions
+    from pelemay.views import Plans, plans
 
 __version__ = "0.1.0"
-__all__ = ["InferenceSession", "Model", "SessionOptions", "load", "serialize"]
+__all__ = ["InferenceSession", "Model", "Plans", "SessionOptions", "load", "plans", "serialize"]
 
 _HOMES = {
     "InferenceSession": "pelemay.session",
@@ -27,6 +28,8 @@ _HOMES = {
     "Model": "pelemay.importers",
     "load": "pelemay.importers",
     "serialize": "pelemay.serialization",
+    "Plans": "pelemay.views",
+    "plans": "pelemay.views",
 }
 
 

@@ -11,14 +11,14 @@ In: a graph, and what is known of its inputs. Out: a :class:`~pelemay.program.Pr
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pelemay.passes import bind, run_passes
 from pelemay.plan import plan_graph
 from pelemay.plan.bands import Curve, plan_within
-from pelemay.program.budget import within_budget
+from pelemay.program.budget import Budgets
 from pelemay.program.build import build
 from pelemay.program.tail import split
 from pelemay.target import Target
@@ -103,15 +103,35 @@ def planned(
     wanted = target or Target()
     trunk, tail = _parts(graph, shapes, values, check=check)
 
-    def made(plan: Plan, block_bytes: int | None) -> Planned:
-        program = build(plan, tail, metadata, block_bytes=block_bytes, weights=wanted.weights)
-        return Planned(plan, program)
-
+    made = _maker(tail, metadata, wanted.weights)
     if wanted.budget_bytes is not None:
-        return within_budget(trunk, wanted.budget_bytes, made)
+        return Budgets(trunk, made).within(wanted.budget_bytes).made
     if wanted.arena_bytes is None:
         return made(plan_graph(trunk), wanted.block_bytes)
     return made(plan_within(trunk, wanted.arena_bytes), wanted.block_bytes)
+
+
+def _maker(
+    tail: Graph | None, metadata: Mapping[str, Any] | None, weights: str
+) -> Callable[[Plan, int | None], Planned]:
+    def made(plan: Plan, block_bytes: int | None) -> Planned:
+        program = build(plan, tail, metadata, block_bytes=block_bytes, weights=weights)
+        return Planned(plan, program)
+
+    return made
+
+
+def budgets(
+    graph: Graph,
+    shapes: Mapping[str, tuple[int, ...]] | None = None,
+    values: Mapping[str, npt.NDArray[Any]] | None = None,
+    *,
+    metadata: Mapping[str, Any] | None = None,
+    weights: str = "f32",
+) -> Budgets[Planned]:
+    """The programs of a graph after all passes, within budgets; as :func:`compile_graph`."""
+    trunk, tail = _parts(graph, shapes, values, check=False)
+    return Budgets(trunk, _maker(tail, metadata, weights))
 
 
 def curve(

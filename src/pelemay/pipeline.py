@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pelemay.importers import Model
     from pelemay.plan.bands import Curve
     from pelemay.program import Program
+    from pelemay.program.budget import Budgets
     from pelemay.program.write import Written
     from pelemay.target import Target
 
@@ -180,6 +181,22 @@ def curve(
 
     arrays = _arrays(model, values or {})
     return compilation.curve(model.graph, _closed(model, shapes or {}, arrays), arrays)
+
+
+def budgets(
+    model: Model,
+    shapes: Mapping[str, Sequence[int]] | None = None,
+    values: Mapping[str, Any] | None = None,
+    *,
+    weights: str = "f32",
+) -> Budgets[Planned]:
+    """The programs of a model within budgets; parameters as for :func:`compile`."""
+    from pelemay import compilation
+
+    arrays = _arrays(model, values or {})
+    bound = _closed(model, shapes or {}, arrays)
+    facts = _facts(model, bound, arrays)
+    return compilation.budgets(model.graph, bound, arrays, metadata=facts, weights=weights)
 
 
 def lower(

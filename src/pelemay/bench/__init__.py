@@ -22,7 +22,6 @@ if TYPE_CHECKING:
         FORMATTERS,
         format_console,
         format_header,
-        format_html,
         format_json,
         format_markdown,
     )
@@ -40,7 +39,6 @@ _HOMES = {
         "FORMATTERS",
         "format_console",
         "format_header",
-        "format_html",
         "format_json",
         "format_markdown",
     ),
@@ -67,7 +65,6 @@ __all__ = [  # noqa: RUF022 - in the order in which they are used
     "FORMATTERS",
     "format_console",
     "format_header",
-    "format_html",
     "format_json",
     "format_markdown",
     "findings",

@@ -21,6 +21,7 @@ EXAMPLES = """\
   pelemay plan resnet101-v1-7
   pelemay plan model.onnx --timeline             every operation: bytes held, where its result lies
   pelemay plan model.onnx --svg arena.svg        the drawing, for a browser
+  pelemay plan model.onnx --html plan.html       memory over time within several limits, to explore
   pelemay plan model.onnx --arena 2MiB           values a few rows at a time, to keep to a limit
   pelemay plan model.onnx --arena least          the smallest arena
   pelemay plan model.onnx --pareto               all arenas between, against the time they cost
@@ -51,6 +52,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--threads", metavar="N", type=int, help="threads that will compute")
     parser.add_argument("--timeline", action="store_true", help="list every operation")
     parser.add_argument("--svg", metavar="FILE", help="write the drawing as SVG")
+    parser.add_argument(
+        "--html",
+        metavar="FILE",
+        help="write a page: memory over time, a slider for the limit, all layers",
+    )
+    parser.add_argument(
+        "--limits", metavar="N", type=int, default=8, help="limits that the page has plans for (8)"
+    )
     parser.add_argument(
         "--check", action="store_true", help="replay the plan over memory, and say if it is right"
     )
@@ -99,6 +108,8 @@ def _run_model(args: argparse.Namespace) -> int:
             where=str(path),
             hint="give the model that it was compiled from; 'pelemay inspect' shows its arena",
         )
+    if args.html:
+        return _write_page(path, args)
     if args.pareto:
         from pelemay.cli.pareto import run_pareto
 
@@ -118,6 +129,32 @@ def _run_model(args: argparse.Namespace) -> int:
         print_json(findings)
         return 0
     plans.show(findings, Picture.of_plan(planned.plan), timeline=args.timeline)
+    return 0
+
+
+def _write_page(path: Path, args: argparse.Namespace) -> int:
+    """The page of plans; it is said where it is, and what it says."""
+    from pelemay.views import plans
+
+    if args.arena or args.block_bytes or args.pareto:
+        raise InputError(
+            "a page has plans of all arenas", hint="give a limit of the whole run with --budget"
+        )
+    with console(stderr=True).status(f"planning {path.name}") as status:
+        made = plans(
+            path,
+            shapes_of(args.shape),
+            values_of(args.value),
+            limits=args.limits,
+            memory_limit=args.budget,
+            weights=args.weights,
+            progress=lambda done, of: status.update(f"planning {path.name}: {done} of {of} limits"),
+        )
+    file = made.save(args.html)
+    if args.json:
+        print_json({"model": str(path), "page": str(file), "limits": list(made.limits)})
+    else:
+        console().print(f"{file}: {made.finding}", markup=False, soft_wrap=True)
     return 0
 
 

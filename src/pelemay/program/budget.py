@@ -8,8 +8,10 @@ the least arena to that of whole values.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from pelemay.errors import MemoryLimitError
 from pelemay.plan.bands import Curve, Point
@@ -27,6 +29,9 @@ READ_BYTES_PER_US = 1500.0
 SHARES = (0.9, 0.7, 0.5, 0.3)
 """Of a budget, that the arena may take; what is left is for weights."""
 
+CROWDING = 1.7
+"""Of the budgets of a sweep towards the least: 1 is none."""
+
 BLOCKS = (1 << 20, 1 << 18, 1 << 16)
 """Sizes of blocks that are tried: small ones fit small windows, large ones compute faster."""
 
@@ -43,58 +48,121 @@ class Made(Protocol):
 Found = TypeVar("Found", bound=Made)
 
 
-def within_budget(graph: Graph, budget: int, make: Callable[[Plan, int | None], Found]) -> Found:
-    """The fastest program that was found to keep to a budget, with the threads of this machine.
+@dataclass(frozen=True)
+class Fitted(Generic[Found]):
+    """A program, and what a run of it takes.
+
+    Attributes
+    ----------
+    made : Made
+        The program with what it was made of.
+    needs : Needs
+        Bytes.
+    micros : float
+        Estimated time of computing.
+    """
+
+    made: Found
+    needs: Needs
+    micros: float
+
+    @property
+    def least_bytes(self) -> int:
+        """The smallest budget that it can be run with."""
+        return self.needs.fixed + self.needs.least
+
+    def within(self, budget: int) -> float:
+        """Estimated microseconds of a run that may take so many bytes."""
+        return self.micros + _reading(self.needs.most, budget - self.needs.fixed)
+
+
+class Budgets(Generic[Found]):
+    """The programs of a graph within budgets, with the threads of this machine.
 
     Parameters
     ----------
     graph : Graph
         Every value a tensor of a known size.
-    budget : int
-        Bytes.
     make : callable
         Makes a program of a plan, with blocks of weights of at most so many bytes.
-
-    Raises
-    ------
-    MemoryLimitError
-        If there is none: it says the least budget that was found to do.
     """
-    from pelemay.engine import workers_of
 
-    workers = workers_of()
-    curve = Curve(graph)
-    whole = make(curve.whole.plan, None)
-    needs = needs_of(whole.program, workers)
-    if needs.fixed + needs.most <= budget:
-        return whole
-    best: tuple[float, Found] | None = None
-    least = needs.fixed + needs.least
-    beside = needs.ends
-    for point in sorted(_points(curve, budget - beside), key=lambda p: _at_best(p, needs, budget)):
-        if best is not None and _at_best(point, needs, budget) >= best[0]:
-            break
-        made = make(point.plan, _block_bytes(budget - beside - point.plan.arena_bytes))
-        found = needs_of(made.program, workers)
-        least = min(least, found.fixed + found.least)
-        time = point.micros + _reading(found.most, budget - found.fixed)
-        if found.fixed + found.least <= budget and (best is None or time < best[0]):
-            best = time, made
-    for block_bytes in BLOCKS if best is None else ():
-        made = make(curve.least.plan, block_bytes)
-        found = needs_of(made.program, workers)
-        least = min(least, found.fixed + found.least)
-        if least <= budget:
-            return made
-    if best is not None:
-        return best[1]
-    peak = peak_of(curve.least.plan)
-    raise MemoryLimitError(
-        f"a run takes {least:,} bytes at least, {budget:,} are allowed",
-        where=peak.label if peak else "",
-        hint=f"allow {least:,} bytes, or store weights as f16 or int8",
-        least_bytes=least,
-    )
+    def __init__(self, graph: Graph, make: Callable[[Plan, int | None], Found]) -> None:
+        from pelemay.engine import workers_of
+
+        self._curve = Curve(graph)
+        self._make = make
+        self._workers = workers_of()
+
+    @cached_property
+    def whole(self) -> Fitted[Found]:
+        """The program in which all values are whole and all weights stay."""
+        return self._fitted(self._curve.whole, None)
+
+    def _fitted(self, point: Point, block_bytes: int | None) -> Fitted[Found]:
+        made = self._make(point.plan, block_bytes)
+        return Fitted(made, needs_of(made.program, self._workers), point.micros)
+
+    def within(self, budget: int) -> Fitted[Found]:
+        """The fastest program that was found to keep to a budget.
+
+        Raises
+        ------
+        MemoryLimitError
+            If there is none: it says the least budget that was found to do.
+        """
+        whole = self.whole
+        if whole.needs.fixed + whole.needs.most <= budget:
+            return whole
+        best: Fitted[Found] | None = None
+        least = whole.needs.fixed + whole.needs.least
+        beside = whole.needs.ends
+        points = _points(self._curve, budget - beside)
+        for point in sorted(points, key=lambda p: _at_best(p, whole.needs, budget)):
+            if best is not None and _at_best(point, whole.needs, budget) >= best.within(budget):
+                break
+            block_bytes = _block_bytes(budget - beside - point.plan.arena_bytes)
+            found = self._fitted(point, block_bytes)
+            least = min(least, found.least_bytes)
+            if found.least_bytes <= budget and (
+                best is None or found.within(budget) < best.within(budget)
+            ):
+                best = found
+        return best or self._least(budget, least)
+
+    def _least(self, budget: int, least: int) -> Fitted[Found]:
+        """The program of the least arena, with blocks as small as it takes."""
+        for block_bytes in BLOCKS:
+            found = self._fitted(self._curve.least, block_bytes)
+            least = min(least, found.least_bytes)
+            if least <= budget:
+                return found
+        peak = peak_of(self._curve.least.plan)
+        raise MemoryLimitError(
+            f"a run takes {least:,} bytes at least, {budget:,} are allowed",
+            where=peak.label if peak else "",
+            hint=f"allow {least:,} bytes, or store weights as f16 or int8",
+            least_bytes=least,
+        )
+
+    def sweep(self, count: int) -> Iterator[tuple[int, Fitted[Found]]]:
+        """Budgets from the least to that of whole values and all weights, each with its program.
+
+        They lie closer together where they are small.
+        """
+        try:
+            low = 0
+            self.within(0)
+        except MemoryLimitError as error:
+            low = error.least_bytes or 0
+        high = self.whole.needs.fixed + self.whole.needs.most
+        if not 0 < low < high or count < 2:
+            yield high, self.whole
+            return
+        for step in range(count - 1):
+            budget = int(low * (high / low) ** ((step / (count - 1)) ** CROWDING))
+            yield budget, self.within(budget)
+        yield high, self.whole
 
 
 def _points(curve: Curve, room: int) -> list[Point]:

@@ -88,8 +88,8 @@ class _Builder:
         graph = self.plan.graph
         inputs = tuple(self.end(name, i, Space.INPUT) for i, name in enumerate(graph.inputs))
         outputs = tuple(self.end(name, i, Space.OUTPUT) for i, name in enumerate(graph.outputs))
-        for step in self.plan.steps:
-            self.step(step)
+        for number, step in enumerate(self.plan.steps):
+            self.step(number, step)
         last = self.tail(tail) if tail is not None else None
         return Program(
             self.plan.arena_bytes,
@@ -137,25 +137,25 @@ class _Builder:
         reasons = [{"node": node.label, "reason": why_late(graph, node)} for node in graph.nodes]
         return {**text_of(graph, self.constants), "nodes": reasons}
 
-    def step(self, step: Step) -> None:
+    def step(self, number: int, step: Step) -> None:
         """A whole node, or some rows of one."""
         node = self.plan.graph.nodes[step.node]
         if not step.is_band:
-            self.node(step.node, node)
+            self.node(number, step.node, node)
             return
         if step.node not in self.locals:
             self.locals[step.node] = local(self.plan.graph, node)
         for call in banded(self.lowering, self.plan, step, self.locals[step.node]):
-            self.tables.add(call, step.node, node.label)
+            self.tables.add(call, step.node, node.label, number)
 
-    def node(self, number: int, node: Node) -> None:
+    def node(self, step: int, number: int, node: Node) -> None:
         """Its instructions; none where it makes no element at all."""
         graph = self.plan.graph
         kinds = [graph.type_of(name) for name in node.outputs if name]
         if kinds and all(isinstance(k, TensorType) and 0 in (k.shape or ()) for k in kinds):
             return
         for call in self.calls(node):
-            self.tables.add(call, number, node.label)
+            self.tables.add(call, number, node.label, step)
 
     def calls(self, node: Node) -> list[Call]:
         lower = LOWERINGS.get((node.domain, node.op)) if node.version == 0 else None

@@ -135,6 +135,8 @@ class Instruction:
         Number of the graph's node that it is made of.
     name : str
         How messages name that node.
+    step : int
+        Number of the plan's step that it is made of; 0 for a program that was read.
     """
 
     opcode: str
@@ -145,6 +147,7 @@ class Instruction:
     serial: bool = False
     node: int = 0
     name: str = ""
+    step: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,6 +45,79 @@ class Needs:
         return self.arena + self.scratch + self.ends + self.head
 
 
+@dataclass(frozen=True)
+class Load:
+    """A range of a program's file that is read into memory.
+
+    Attributes
+    ----------
+    slot, nbytes : int
+        Where it lies, from the start of the weights' memory, and how much it is.
+    first, last : int
+        Instructions that use it.
+    after : int or None
+        The instruction that must be done before it may be read: one of the run before where it is
+        negative, counted from that run's end; None for any time.
+    stays : bool
+        Whether it is read in the first run only.
+    """
+
+    slot: int
+    nbytes: int
+    first: int
+    last: int
+    after: int | None
+    stays: bool
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How weights come into memory.
+
+    Attributes
+    ----------
+    memory, window, resident, read : int
+        Bytes that weights take; of them, those that loads share one after the other, and those
+        that stay; and bytes that each run reads after the first.
+    loads : tuple of Load
+        In the order in which they are read. Small blocks that stay are not among them.
+    """
+
+    memory: int
+    window: int
+    resident: int
+    read: int
+    loads: tuple[Load, ...]
+
+
+def reading_of(program: Program, budget: int) -> Reading:
+    """How the weights of a program are read, if they may take so many bytes of memory.
+
+    Raises
+    ------
+    ModelError
+        If the engine refuses the program, or the budget is too small.
+    """
+    from pelemay.engine import native, translated
+
+    opened = _opened(program)
+    try:
+        loads = opened.stream_plan(budget)[2]
+    except native().NativeError as error:
+        raise translated(error) from error
+    need = opened.stream_need(budget)
+    return Reading(
+        need["memory"],
+        need["window"],
+        need["resident"],
+        need["read"],
+        tuple(
+            Load(slot, nbytes, first, last, after, stays)
+            for _, nbytes, slot, first, last, _, after, stays in loads
+        ),
+    )
+
+
 def scratch_bytes(program: Program, workers: int) -> int:
     """Bytes that kernels take for themselves while a program runs.
 

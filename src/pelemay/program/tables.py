@@ -90,7 +90,7 @@ class Tables:
         self._numbers: dict[Tensor, int] = {}
         self._instructions: list[Instruction] = []
 
-    def add(self, call: Call, node: int, name: str) -> None:
+    def add(self, call: Call, node: int, name: str, step: int = 0) -> None:
         """Append an instruction."""
         self._instructions.append(
             Instruction(
@@ -102,6 +102,7 @@ class Tables:
                 call.serial,
                 node,
                 name,
+                step,
             )
         )
 

@@ -1,0 +1,39 @@
+"""A small network whose early layers are large and whose late ones have the weights."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+IMAGE, CHANNELS = 32, 8
+
+
+def network() -> onnx.ModelProto:
+    """A residual block of three convolutions at full size, one that halves it, and a product."""
+    random = np.random.default_rng(3)
+    nodes, weights = [], []
+
+    def weight(name: str, *shape: int) -> str:
+        values = random.standard_normal(shape).astype(np.float32) / 8
+        weights.append(numpy_helper.from_array(values, name))
+        return name
+
+    def conv(source: str, to: str, inputs: int, outputs: int, stride: int = 1) -> str:
+        kernel = weight(f"{to}.weight", outputs, inputs, 3, 3)
+        how = {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1], "strides": [stride, stride]}
+        nodes.append(helper.make_node("Conv", [source, kernel], [to], f"/net/{to}", **how))
+        return to
+
+    stem = conv("image", "stem", 3, CHANNELS)
+    inner = conv(conv(stem, "inner", CHANNELS, CHANNELS), "outer", CHANNELS, CHANNELS)
+    nodes.append(helper.make_node("Add", [inner, stem], ["sum"], "/net/sum"))
+    conv("sum", "half", CHANNELS, CHANNELS, stride=2)
+    nodes.append(helper.make_node("Flatten", ["half"], ["flat"], "/net/flat"))
+    nodes.append(helper.make_node("MatMul", ["flat", weight("fc", 8 * 256, 100)], ["y"], "/net/fc"))
+    ends = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
+        for name, shape in (("image", [1, 3, IMAGE, IMAGE]), ("y", [1, 100]))
+    ]
+    graph = helper.make_graph(nodes, "net", ends[:1], ends[1:], weights)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
