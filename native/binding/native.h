@@ -9,14 +9,22 @@
 #include "../host/source.h"
 #include "../vm/pelemay.h"
 
-typedef struct {
+typedef struct ProgramObject {
   PyObject_HEAD
+  struct ProgramObject *root; /* whose file this is a plan of; NULL: its own, and what follows is used */
+  pm_tensor *tensors;         /* of a plan at one of its sizes; NULL: those of the file */
+  int64_t *params;
   pm_file file;     /* bytes are NULL where a buffer was given */
   Py_buffer buffer; /* obj is NULL where a path was given */
   bool streamed;    /* whether the weights are read from `source`; nothing is mapped then */
   pm_source source;
   pm_program program;
 } ProgramObject;
+
+/* What the weights of a streamed program are read from. */
+static inline const pm_source *pm_source_of(const ProgramObject *self) {
+  return self->root ? &self->root->source : &self->source;
+}
 
 extern PyType_Spec pm_program_spec;
 extern PyType_Spec pm_runner_spec;
@@ -27,6 +35,14 @@ PyObject *pm_raise(PyObject *module, pm_status status, pm_place place);
 
 /* (dtype, shape, strides in bytes, memory) of a tensor that begins at `data`. */
 PyObject *pm_shown(const pm_tensor *t, uint8_t *data, int flags);
+
+/* Of plans.c: the plans of a file, and methods. */
+void pm_release_plan(ProgramObject *self);
+PyObject *pm_program_get_plans(ProgramObject *self, void *closure);
+PyObject *pm_program_get_sizes(ProgramObject *self, void *closure);
+PyObject *pm_program_take_plan(ProgramObject *self, PyObject *argument);
+PyObject *pm_program_find_size(ProgramObject *self, PyObject *argument);
+PyObject *pm_program_take_size(ProgramObject *self, PyObject *argument);
 
 /* Of weights.c: opening such a program, a constant of it as bytes, all of its checksums, and methods. */
 int pm_open_streamed(ProgramObject *self, PyObject *source);

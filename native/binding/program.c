@@ -50,7 +50,8 @@ static void program_dealloc(ProgramObject *self) {
   PyTypeObject *type = Py_TYPE((PyObject *)self);
   if (self->buffer.obj) PyBuffer_Release(&self->buffer);
   pm_file_unmap(&self->file);
-  if (self->streamed) pm_source_close(&self->source);
+  if (self->streamed && !self->root) pm_source_close(&self->source);
+  pm_release_plan(self);
   freefunc release = (freefunc)PyType_GetSlot(type, Py_tp_free);
   release(self);
   Py_DECREF((PyObject *)type);
@@ -162,6 +163,8 @@ static PyObject *get_streamed(ProgramObject *self, void *closure) {
 
 static PyGetSetDef attributes[] = {
     {"streamed", (getter)get_streamed, NULL, "Whether weights are read block by block, not mapped.", NULL},
+    {"plans", (getter)pm_program_get_plans, NULL, "How many plans the file has; 0 where it has only this one.", NULL},
+    {"sizes", (getter)pm_program_get_sizes, NULL, "How many sizes this plan is for.", NULL},
     {"inputs", (getter)get_inputs, NULL, "(name, dtype, shape) of each input.", NULL},
     {"outputs", (getter)get_outputs, NULL, "(name, dtype, shape) of each output.", NULL},
     {"instructions", (getter)get_instructions, NULL, "(opcode, name, node, cost) of each instruction.", NULL},
@@ -190,6 +193,10 @@ static PyObject *constant(ProgramObject *self, PyObject *argument) {
 static PyMethodDef methods[] = {
     {"constant", (PyCFunction)constant, METH_O,
      "(dtype, shape, strides in bytes, memory) of a tensor among the weights, by its number."},
+    {"plan", (PyCFunction)pm_program_take_plan, METH_O, "A plan of the file, by its number: a Program."},
+    {"find_size", (PyCFunction)pm_program_find_size, METH_O,
+     "Which of this plan's sizes is for inputs of these shapes; None if it is not for them."},
+    {"at_size", (PyCFunction)pm_program_take_size, METH_O, "This plan at one of its sizes: a Program."},
     {"scratch_bytes", (PyCFunction)scratch_bytes, METH_O, "Bytes that so many workers need beside the arena."},
     {"stream_need", (PyCFunction)pm_program_stream_need, METH_VARARGS,
      "stream_need(budget=None): bytes that weights take if they are read through a window: least, most, and\n"

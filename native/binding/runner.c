@@ -26,6 +26,7 @@ typedef struct {
 /* One run. */
 typedef struct {
   RunnerObject *runner;
+  ProgramObject *program;
   Py_buffer *buffers; /* inputs, then outputs */
   const uint8_t **inputs;
   uint8_t **outputs;
@@ -54,7 +55,7 @@ static PyObject *operand_list(const run *r, const uint32_t *numbers, int count, 
 }
 
 static PyObject *call_host(const run *r, uint32_t number) {
-  const pm_program *p = &r->runner->program->program;
+  const pm_program *p = &r->program->program;
   const pm_instr *instr = &p->instrs[number];
   const uint32_t *numbers = p->operands + instr->operands;
   PyObject *params = PyTuple_New(instr->n_params);
@@ -89,7 +90,7 @@ static pm_status on_poll(void *user) {
 
 static int get_buffers(run *r, PyObject *list, Py_buffer *buffers, size_t *taken, const uint32_t *numbers,
                        size_t count, int flags) {
-  const pm_program *p = &r->runner->program->program;
+  const pm_program *p = &r->program->program;
   if (PySequence_Size(list) != (Py_ssize_t)count) {
     PyErr_Format(PyExc_ValueError, "%zd arrays given, %zu needed", PySequence_Size(list), count);
     return -1;
@@ -109,10 +110,11 @@ static int get_buffers(run *r, PyObject *list, Py_buffer *buffers, size_t *taken
   return 0;
 }
 
-static pm_status run_released(run *r, uint64_t *times, pm_place *place) {
+/* With the lock: what the run works on, or why it cannot begin. */
+static pm_status prepare(run *r, uint64_t *times, pm_run_args *args) {
   RunnerObject *self = r->runner;
-  pm_run_args args = {
-      .program = &self->program->program,
+  *args = (pm_run_args){
+      .program = &r->program->program,
       .kernels = self->kernels,
       .arena = self->pages,
       .scratch = self->pages + self->arena_bytes,
@@ -123,17 +125,25 @@ static pm_status run_released(run *r, uint64_t *times, pm_place *place) {
       .now_ns = pm_now_ns,
       .times_ns = times,
   };
+  /* Another thread may have put another program in its place. */
+  if (self->program != r->program) return PM_E_CHANGED;
+  if (!self->pages) return PM_E_MEMORY;
+  if (!self->stream) return PM_OK;
+  const pm_status status = pm_stream_begin(self->stream);
+  args->blocks = pm_stream_blocks(self->stream);
+  pm_stream_attach(self->stream, args);
+  return status;
+}
+
+static pm_status run_released(run *r, uint64_t *times, pm_place *place) {
+  RunnerObject *self = r->runner;
+  pm_run_args args;
   *place = (pm_place){PM_NONE, PM_NONE};
   r->args = &args;
   r->state = PyEval_SaveThread();
   PyThread_acquire_lock(self->lock, WAIT_LOCK);
   r->polled_ns = pm_now_ns();
-  pm_status status = PM_OK;
-  if (self->stream) {
-    status = pm_stream_begin(self->stream);
-    args.blocks = pm_stream_blocks(self->stream);
-    pm_stream_attach(self->stream, &args);
-  }
+  pm_status status = prepare(r, times, &args);
   if (status == PM_OK) status = pm_pool_run(self->pool, &args);
   PyThread_release_lock(self->lock);
   PyEval_RestoreThread(r->state);
@@ -150,7 +160,7 @@ static PyObject *times_list(const uint64_t *times, size_t count, uint64_t begin)
 }
 
 static PyObject *run_timed(run *r, int profile) {
-  const size_t count = r->runner->program->program.n_instrs;
+  const size_t count = r->program->program.n_instrs;
   uint64_t *times = profile ? PyMem_Calloc(count + 1, sizeof *times) : NULL;
   if (profile && !times) return PyErr_NoMemory();
   pm_place place;
@@ -172,9 +182,10 @@ static PyObject *runner_run(RunnerObject *self, PyObject *args, PyObject *kwargs
   int profile = 0;
   if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OO|Op:run", names, &inputs, &outputs, &host, &profile))
     return NULL;
-  const pm_program *p = &self->program->program;
+  ProgramObject *program = (ProgramObject *)Py_NewRef((PyObject *)self->program);
+  const pm_program *p = &program->program;
   const size_t count = p->n_inputs + p->n_outputs;
-  run r = {.runner = self, .host = host};
+  run r = {.runner = self, .program = program, .host = host};
   r.buffers = PyMem_Calloc(count + 1, sizeof *r.buffers);
   r.inputs = PyMem_Calloc(p->n_inputs + 1, sizeof *r.inputs);
   r.outputs = PyMem_Calloc(p->n_outputs + 1, sizeof *r.outputs);
@@ -192,33 +203,59 @@ static PyObject *runner_run(RunnerObject *self, PyObject *args, PyObject *kwargs
   PyMem_Free(r.buffers);
   PyMem_Free((void *)r.inputs);
   PyMem_Free(r.outputs);
+  Py_DECREF((PyObject *)program);
   return result;
 }
 
+/* The memory of a program: that of the one before, if it is enough. */
+static int take_memory(RunnerObject *self, const pm_program *p) {
+  if (p->header->arena_bytes > SIZE_MAX / 4) return -1;
+  const size_t arena = ((size_t)p->header->arena_bytes + PM_ALIGNMENT - 1) / PM_ALIGNMENT * PM_ALIGNMENT;
+  pm_scratch *layout = PyMem_Calloc(p->n_instrs + 1, sizeof *layout);
+  if (!layout) return -1;
+  const size_t nbytes = arena + pm_scratch_bytes(p, self->workers, layout);
+  if (!self->pages || nbytes > self->nbytes) {
+    /* The smaller one goes first, so that both are never held. */
+    pm_pages_free(self->pages, self->nbytes);
+    self->pages = pm_pages_new(nbytes);
+    self->nbytes = self->pages ? nbytes : 0;
+  }
+  PyMem_Free(self->layout);
+  self->layout = layout;
+  self->arena_bytes = arena;
+  return self->pages ? 0 : -1;
+}
+
 static int set_up(RunnerObject *self, const char *isa) {
-  const pm_program *p = &self->program->program;
   self->kernels = pm_kernels_for(isa);
   if (!self->kernels) {
     PyErr_Format(PyExc_ValueError, "this machine has no instruction set '%s'", isa);
     return -1;
   }
-  if (p->header->arena_bytes > SIZE_MAX / 4) {
-    PyErr_NoMemory();
-    return -1;
-  }
-  self->arena_bytes = ((size_t)p->header->arena_bytes + PM_ALIGNMENT - 1) / PM_ALIGNMENT * PM_ALIGNMENT;
-  self->layout = PyMem_Calloc(p->n_instrs + 1, sizeof *self->layout);
-  if (!self->layout) {
-    PyErr_NoMemory();
-    return -1;
-  }
-  self->nbytes = self->arena_bytes + pm_scratch_bytes(p, self->workers, self->layout);
-  self->pages = pm_pages_new(self->nbytes);
-  self->pool = pm_pool_new(self->workers);
+  const int taken = take_memory(self, &self->program->program);
+  self->pool = taken ? NULL : pm_pool_new(self->workers);
   self->lock = PyThread_allocate_lock();
-  if (self->pages && self->pool && self->lock) return 0;
+  if (self->pool && self->lock) return 0;
   PyErr_NoMemory();
   return -1;
+}
+
+static PyObject *runner_use(RunnerObject *self, PyObject *program) {
+  const pm_module_state *state = PyModule_GetState(pm_module_of((PyObject *)self));
+  const int is_program = PyObject_IsInstance(program, state->program_type);
+  if (is_program < 0) return NULL;
+  if (!is_program || self->stream || ((ProgramObject *)program)->streamed)
+    return PyErr_Format(PyExc_ValueError, "only a program whose weights are mapped can take the place of another");
+  Py_BEGIN_ALLOW_THREADS
+  PyThread_acquire_lock(self->lock, WAIT_LOCK);
+  Py_END_ALLOW_THREADS
+  const int taken = take_memory(self, &((ProgramObject *)program)->program);
+  ProgramObject *before = self->program;
+  if (!taken) self->program = (ProgramObject *)Py_NewRef(program);
+  PyThread_release_lock(self->lock);
+  if (taken) return PyErr_NoMemory();
+  Py_DECREF((PyObject *)before);
+  Py_RETURN_NONE;
 }
 
 /* Where the weights come from: a streamed program has none but those that a stream reads. */
@@ -230,7 +267,7 @@ static int set_up_weights(RunnerObject *self, PyObject *budget) {
     if (PyErr_Occurred()) return -1;
     pm_status status;
     Py_BEGIN_ALLOW_THREADS
-    status = pm_stream_new(&self->stream, &self->program->source, &self->program->program, nbytes);
+    status = pm_stream_new(&self->stream, pm_source_of(self->program), &self->program->program, nbytes);
     Py_END_ALLOW_THREADS
     if (status == PM_OK) return 0;
     pm_raise(pm_module_of((PyObject *)self), status, (pm_place){PM_NONE, PM_NONE});
@@ -303,6 +340,8 @@ static PyMethodDef methods[] = {
     {"run", (PyCFunction)(void (*)(void))runner_run, METH_VARARGS | METH_KEYWORDS,
      "run(inputs, outputs, host=None, profile=False): run once, from and into C-contiguous buffers.\n\n"
      "With profile, nanoseconds for each instruction are returned."},
+    {"use", (PyCFunction)runner_use, METH_O,
+     "use(program): run this program from now on, in the same memory as far as it is enough."},
     {NULL, NULL, 0, NULL},
 };
 

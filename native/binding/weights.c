@@ -34,7 +34,7 @@ static uint8_t *read_block(const ProgramObject *self, uint32_t number, size_t *p
   *status = PM_E_MEMORY;
   if (!*pages) return NULL;
   uint8_t *data = *pages + before;
-  *status = pm_source_read(&self->source, offset, (size_t)block->nbytes, data);
+  *status = pm_source_read(pm_source_of(self), offset, (size_t)block->nbytes, data);
   if (*status == PM_OK && pm_crc32(0, data, (size_t)block->nbytes) != block->crc) *status = PM_E_CRC;
   return data;
 }

@@ -27,6 +27,9 @@ int run_ends_match(run_end *ends, size_t count, const char *const *given, size_t
 /* "input 'x' (float32[1, 3])". */
 void run_add_end(run_text *text, const run_end *end);
 
+/* Only what the head of its file says. The exit code. */
+int run_read_type(const run_end *input, npy_array *found);
+
 /* Read the file of an input into its place. The exit code. `frugal`: nothing of it stays in the page cache. */
 int run_read(const run_end *input, bool frugal);
 

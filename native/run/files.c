@@ -45,9 +45,9 @@ static int fail_type(const run_end *input, const npy_array *found) {
   return run_fail("%s: it has %s, which is not what %s takes", input->file, type.bytes, wanted.bytes);
 }
 
-static int read_head(int fd, const run_end *input) {
+/* What the head of an input's file says. */
+static int read_type(int fd, const run_end *input, npy_array *found) {
   uint8_t head[NPY_MOST];
-  npy_array found = {0};
   ssize_t count = read_all(fd, head, 12);
   if (count < 0) return fail_errno(input->file, "it cannot be read");
   const size_t nbytes = count == 12 ? npy_head_bytes(head) : 0;
@@ -55,13 +55,29 @@ static int read_head(int fd, const run_end *input) {
   count = read_all(fd, head + 12, nbytes - 12);
   if (count < 0) return fail_errno(input->file, "it cannot be read");
   if ((size_t)count < nbytes - 12) return run_fail("%s: it ends within its head", input->file);
-  const char *wrong = npy_read_head(&found, head, nbytes);
+  const char *wrong = npy_read_head(found, head, nbytes);
   if (wrong) {
     run_text wanted = {.count = 0};
     run_add_end(&wanted, input);
     return run_fail("%s: %s, for %s", input->file, wrong, wanted.bytes);
   }
+  return RUN_OK;
+}
+
+static int read_head(int fd, const run_end *input) {
+  npy_array found = {0};
+  const int code = read_type(fd, input, &found);
+  if (code != RUN_OK) return code;
   return is_same(&found, &input->type) ? RUN_OK : fail_type(input, &found);
+}
+
+int run_read_type(const run_end *input, npy_array *found) {
+  const int fd = open(input->file, O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return fail_errno(input->file, "it cannot be read");
+  *found = (npy_array){0};
+  const int code = read_type(fd, input, found);
+  close(fd);
+  return code;
 }
 
 static int read_data(int fd, const run_end *input) {

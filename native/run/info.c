@@ -100,6 +100,8 @@ int run_info(const run_job *job) {
     dprintf(STDOUT_FILENO, "graph    %.*s\n", (int)length, text);
   show_ends(job->inputs, p->n_inputs);
   show_ends(job->outputs, p->n_outputs);
+  const int code = run_info_plans(job);
+  if (code != RUN_OK) return code;
   show_size("weights", p->header->weights_bytes);
   show_size("arena", p->header->arena_bytes);
   show_size("scratch", pm_scratch_bytes(p, job->workers, NULL));
@@ -109,8 +111,7 @@ int run_info(const run_job *job) {
 
 #define CHUNK ((size_t)64 << 10)
 
-static int check_block(const run_job *job, uint8_t *chunk, size_t number) {
-  const pm_program *p = &job->program;
+static int check_block(const run_job *job, const pm_program *p, uint8_t *chunk, size_t number) {
   const pm_block *b = &p->blocks[number];
   uint32_t crc = 0;
   for (uint64_t done = 0; done < b->nbytes;) {
@@ -127,12 +128,22 @@ static int check_block(const run_job *job, uint8_t *chunk, size_t number) {
                   b->name == PM_NONE ? "?" : p->strings + b->name);
 }
 
+static int check_blocks(const run_job *job, const pm_program *p, uint8_t *chunk) {
+  int code = RUN_OK;
+  for (size_t i = 0; i < p->n_blocks && code == RUN_OK; i++) code = check_block(job, p, chunk, i);
+  return code;
+}
+
 /* Read, not mapped, so that the weights do not count as the process's. */
 int run_verify(const run_job *job) {
   const size_t nbytes = CHUNK + 2 * PM_PAGE;
   uint8_t *chunk = pm_pages_new(nbytes);
-  int code = chunk ? RUN_OK : run_fail("%s", pm_status_text(PM_E_MEMORY));
-  for (size_t i = 0; i < job->program.n_blocks && code == RUN_OK; i++) code = check_block(job, chunk, i);
+  int code = chunk ? check_blocks(job, &job->program, chunk) : run_fail("%s", pm_status_text(PM_E_MEMORY));
+  for (size_t i = 1; i < job->program.n_plans && code == RUN_OK; i++) {
+    pm_program plan;
+    code = run_take_plan(job, i, &plan);
+    if (code == RUN_OK) code = check_blocks(job, &plan, chunk);
+  }
   pm_pages_free(chunk, nbytes);
   return code;
 }

@@ -137,6 +137,7 @@ static void say_times(const run_job *job, uint64_t prepared_ns) {
 
 static int run_once_or_more(run_job *job) {
   int code = match(job);
+  if (code == RUN_OK) code = run_choose(job);
   if (code == RUN_OK) code = run_fit(job);
   if (code == RUN_OK) code = run_place(job);
   if (code == RUN_OK) code = begin_outputs(job);
@@ -164,6 +165,7 @@ static void leave(run_job *job) {
   pm_stream_free(job->stream);
   pm_pages_free(job->pages, job->nbytes);
   pm_pages_free((uint8_t *)(void *)job->inputs, job->ends_bytes);
+  pm_pages_free(job->tables, job->tables_bytes);
   pm_file_unmap(&job->file);
   pm_source_close(&job->source);
 }

@@ -22,6 +22,8 @@ typedef struct {
   int workers;
   run_end *inputs, *outputs;
   size_t ends_bytes; /* of the pages that hold both lists */
+  uint8_t *tables;   /* of a plan at one of its sizes, or NULL */
+  size_t tables_bytes;
   uint8_t *pages;    /* arena, scratch, its layout, inputs, outputs */
   size_t nbytes;
   pm_run_args args;
@@ -33,11 +35,19 @@ typedef struct {
 /* All of it: open, check, read, run, write. The exit code. */
 int run_do(const run_options *options);
 
+/* The plan of that number, instead of the file's first; all inputs and outputs are the same but for their
+   shapes. */
+int run_take_plan(const run_job *job, size_t number, pm_program *plan);
+
+/* What is said of the plans of a file. */
+int run_info_plans(const run_job *job);
+
 /* The steps, in their order. Each gives an exit code. */
 int run_open(run_job *job);
 int run_check(const run_job *job); /* whether the program can be run without Python */
 int run_info(const run_job *job);
 int run_verify(const run_job *job);
+int run_choose(run_job *job); /* the plan for the inputs, of a file that has several */
 int run_fit(run_job *job); /* within the limit: how many workers, and how much of the weights at a time */
 int run_place(run_job *job);
 int run_repeat(run_job *job);

@@ -84,13 +84,25 @@ typedef struct {
   uint32_t flags;
   uint32_t head_crc; /* CRC-32 of what lies before the weights, with sha256 and this zero */
   pm_section tensors, instrs, operands, params, inputs, outputs, blocks, strings, metadata;
-  uint8_t reserved[24];
+  pm_section more; /* of a file: the headers of its plans; of such a header: its forms */
+  uint64_t sizes;  /* that such a plan is for; 0 and 1 are one */
 } pm_header;
+
+/* A number of a plan's tables that depends on the size: terms[0] + terms[1] m + terms[2] m (m - 1) / 2. */
+typedef struct {
+  uint32_t row;   /* of the tensors, or of the parameters */
+  uint32_t field; /* a pm_field */
+  int64_t terms[3];
+} pm_form;
+
+/* PM_DIM + i and PM_STRIDE + i are those of dimension i. */
+typedef enum { PM_PARAM, PM_OFFSET, PM_DIM, PM_STRIDE = PM_DIM + PM_MAX_RANK, PM_FIELDS = PM_STRIDE + PM_MAX_RANK } pm_field;
 
 _Static_assert(sizeof(pm_tensor) == 128, "as in the file");
 _Static_assert(sizeof(pm_instr) == 32, "as in the file");
 _Static_assert(sizeof(pm_block) == 24, "as in the file");
 _Static_assert(sizeof(pm_header) == 256, "as in the file");
+_Static_assert(sizeof(pm_form) == 32, "as in the file");
 
 /* A program that has been checked: pointers into the caller's bytes. */
 typedef struct {
@@ -104,6 +116,10 @@ typedef struct {
   const char *strings;
   const char *metadata;
   const uint8_t *weights; /* NULL where only the head was opened */
+  const uint8_t *head;    /* of the file */
+  const pm_header *plans; /* of a file that has several, or one for several sizes */
+  const pm_form *forms;   /* of a plan */
+  size_t n_plans, n_forms;
   size_t n_tensors, n_instrs, n_operands, n_params, n_inputs, n_outputs, n_blocks;
   size_t strings_bytes, metadata_bytes;
 } pm_program;
@@ -120,6 +136,26 @@ pm_status pm_program_open(pm_program *program, const uint8_t *bytes, size_t nbyt
 /* The same for the head alone, all that comes before the weights, of a file of so many bytes. */
 pm_status pm_program_open_head(pm_program *program, const uint8_t *head, size_t head_bytes,
                                uint64_t file_bytes, pm_place *place);
+
+/* The plan of that number, of program->n_plans, checked as a program is. It is itself a program: for the
+   largest of its sizes, until pm_program_at() gives it another. */
+pm_status pm_program_plan(pm_program *plan, const pm_program *file, size_t number, pm_place *place);
+
+/* Sizes that a plan is for: one, or as many as its forms are for. */
+uint64_t pm_program_sizes(const pm_program *plan);
+
+typedef struct {
+  unsigned rank;
+  uint64_t dims[PM_MAX_RANK];
+} pm_shape;
+
+/* Whether a plan is for inputs of these shapes, and which of its sizes that is. */
+bool pm_program_fits(const pm_program *plan, const pm_shape *inputs, uint64_t *size);
+
+/* A plan at one of its sizes, checked. `tensors` and `params` have room for as many rows as the plan has;
+   the program points to them, and to the plan's other tables. */
+pm_status pm_program_at(pm_program *program, const pm_program *plan, uint64_t size, pm_tensor *tensors,
+                        int64_t *params, pm_place *place);
 
 /* What an instruction takes of the scratch: bytes that its workers share, then bytes of each; both
    are multiples of PM_ALIGNMENT. */

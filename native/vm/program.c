@@ -7,6 +7,7 @@
 
 #include "call.h"
 #include "opcodes.h"
+#include "tables.h"
 
 static const uint8_t magic[8] = {'P', 'L', 'M', 0, '\r', '\n', 0x1a, '\n'};
 
@@ -35,9 +36,8 @@ uint64_t pm_span_bytes(const pm_tensor *t) {
   return last > MAX_SPAN ? UINT64_MAX : (last + 1) * pm_dtype_size(t->dtype);
 }
 
-/* Points *table at the section, if it lies in the file and is aligned. */
-static bool find(const pm_section *section, size_t size, const uint8_t *bytes, size_t limit,
-                 const void **table, size_t *count) {
+bool pm_find_table(const pm_section *section, size_t size, const uint8_t *bytes, size_t limit,
+                   const void **table, size_t *count) {
   if (section->offset > limit || section->count > (limit - section->offset) / size) return false;
   if (section->offset % 8) return false;
   *table = bytes + section->offset;
@@ -45,17 +45,22 @@ static bool find(const pm_section *section, size_t size, const uint8_t *bytes, s
   return true;
 }
 
-static bool find_tables(pm_program *p, const pm_header *h, const uint8_t *bytes) {
+bool pm_find_tables(pm_program *p, const pm_header *h, const uint8_t *bytes) {
   const size_t limit = (size_t)h->weights_offset; /* at most the bytes of the head */
-  return find(&h->tensors, sizeof(pm_tensor), bytes, limit, (const void **)&p->tensors, &p->n_tensors) &&
-         find(&h->instrs, sizeof(pm_instr), bytes, limit, (const void **)&p->instrs, &p->n_instrs) &&
-         find(&h->operands, 4, bytes, limit, (const void **)&p->operands, &p->n_operands) &&
-         find(&h->params, 8, bytes, limit, (const void **)&p->params, &p->n_params) &&
-         find(&h->inputs, 4, bytes, limit, (const void **)&p->inputs, &p->n_inputs) &&
-         find(&h->outputs, 4, bytes, limit, (const void **)&p->outputs, &p->n_outputs) &&
-         find(&h->blocks, sizeof(pm_block), bytes, limit, (const void **)&p->blocks, &p->n_blocks) &&
-         find(&h->strings, 1, bytes, limit, (const void **)&p->strings, &p->strings_bytes) &&
-         find(&h->metadata, 1, bytes, limit, (const void **)&p->metadata, &p->metadata_bytes);
+  return pm_find_table(&h->tensors, sizeof(pm_tensor), bytes, limit, (const void **)&p->tensors, &p->n_tensors) &&
+         pm_find_table(&h->instrs, sizeof(pm_instr), bytes, limit, (const void **)&p->instrs, &p->n_instrs) &&
+         pm_find_table(&h->operands, 4, bytes, limit, (const void **)&p->operands, &p->n_operands) &&
+         pm_find_table(&h->params, 8, bytes, limit, (const void **)&p->params, &p->n_params) &&
+         pm_find_table(&h->inputs, 4, bytes, limit, (const void **)&p->inputs, &p->n_inputs) &&
+         pm_find_table(&h->outputs, 4, bytes, limit, (const void **)&p->outputs, &p->n_outputs) &&
+         pm_find_table(&h->blocks, sizeof(pm_block), bytes, limit, (const void **)&p->blocks, &p->n_blocks) &&
+         pm_find_table(&h->strings, 1, bytes, limit, (const void **)&p->strings, &p->strings_bytes) &&
+         pm_find_table(&h->metadata, 1, bytes, limit, (const void **)&p->metadata, &p->metadata_bytes);
+}
+
+static bool find_plans(pm_program *p) {
+  const size_t limit = (size_t)p->header->weights_offset;
+  return pm_find_table(&p->header->more, sizeof(pm_header), p->head, limit, (const void **)&p->plans, &p->n_plans);
 }
 
 static uint32_t head_crc(const pm_header *header, const uint8_t *bytes) {
@@ -194,7 +199,7 @@ static pm_status check_blocks(const pm_program *p) {
   return ended ? PM_OK : PM_E_SECTION;
 }
 
-static pm_status check_tables(const pm_program *p, pm_place *place) {
+pm_status pm_check_tables(const pm_program *p, pm_place *place) {
   pm_status status = check_ends(p, p->inputs, p->n_inputs, PM_INPUT);
   if (status == PM_OK) status = check_ends(p, p->outputs, p->n_outputs, PM_OUTPUT);
   if (status == PM_OK) status = check_blocks(p);
@@ -216,8 +221,12 @@ pm_status pm_program_open_head(pm_program *program, const uint8_t *head, size_t 
   if (status != PM_OK) return status;
   program->header = (const pm_header *)head;
   program->weights = NULL;
-  if (!find_tables(program, program->header, head)) return PM_E_SECTION;
-  return check_tables(program, place);
+  program->head = head;
+  program->forms = NULL;
+  program->n_forms = 0;
+  if (!pm_find_tables(program, program->header, head)) return PM_E_SECTION;
+  if (!find_plans(program)) return PM_E_SECTION;
+  return pm_check_tables(program, place);
 }
 
 pm_status pm_program_open(pm_program *program, const uint8_t *bytes, size_t nbytes, pm_place *place) {

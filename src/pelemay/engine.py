@@ -94,6 +94,35 @@ def open_program(
         raise ModelError(error.strerror or str(error), where=str(where)) from error
 
 
+def plans_of(program: Any) -> list[Any]:
+    """The plans of a file that has several, or one for several sizes; all of them are checked.
+
+    Raises
+    ------
+    ModelError
+        If one is damaged.
+    """
+    return [_translated(program.plan, number) for number in range(program.plans)]
+
+
+def at_size(plan: Any, number: int) -> Any:
+    """A plan at one of its sizes, checked as a program is when it is opened.
+
+    Raises
+    ------
+    ModelError
+        If its forms make no program of it.
+    """
+    return plan if plan.sizes == 1 else _translated(plan.at_size, number)
+
+
+def _translated(call: Callable[[int], Any], number: int) -> Any:
+    try:
+        return call(number)
+    except native().NativeError as error:
+        raise translated(error).at(f"plan or size {number}") from error
+
+
 def verify_weights(program: Any) -> None:
     """Read all weights of a program, and compare the checksum of each block.
 
@@ -176,9 +205,35 @@ class Engine:
         except ValueError as error:
             known = ", ".join(native().ISAS)
             raise InputError(str(error), hint=f"it has {known}") from error
+        self._take(program, host)
+
+    def _take(self, program: Any, host: HostCall | None) -> None:
         self.program = program
         self.outputs = tuple((dtype, shape) for _, dtype, shape in program.outputs)
         self._host = None if host is None else _with_arrays(host)
+
+    def use(self, program: Any, host: HostCall | None = None) -> None:
+        """Run another program from now on, with the same workers.
+
+        The memory stays if it is enough; if not, it is given back before more is taken.
+
+        Parameters
+        ----------
+        program : pelemay._native.Program
+            As :func:`open_program` gives; neither it nor the one before may be streamed.
+        host : callable, optional
+            As for the engine itself.
+
+        Raises
+        ------
+        InputError
+            If a program is streamed.
+        """
+        try:
+            self._runner.use(program)
+        except ValueError as error:
+            raise InputError(str(error), hint="make an engine for it") from error
+        self._take(program, host)
 
     @property
     def nbytes(self) -> int:

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 from pelemay import backends
 from pelemay.backends.protocol import Backend, Runnable, SigningBackend
+from pelemay.cases import Case
+from pelemay.errors import InputError
 from pelemay.signature import Signature
 
 if TYPE_CHECKING:
@@ -92,10 +94,15 @@ def prepare(
 
 @dataclass(frozen=True)
 class Compiled:
-    """A program, and the file that it was written to."""
+    """What one file holds, and the file."""
 
-    program: Program
+    programs: tuple[Program, ...]
     file: Written
+
+    @property
+    def program(self) -> Program:
+        """The first of them."""
+        return self.programs[0]
 
 
 def compile(
@@ -104,6 +111,7 @@ def compile(
     *,
     shapes: Mapping[str, Sequence[int]] | None = None,
     values: Mapping[str, Any] | None = None,
+    cases: Sequence[Case] = (),
     target: Target | None = None,
     allow_fallback: bool = True,
     progress: Callable[[int, int], None] | None = None,
@@ -122,6 +130,8 @@ def compile(
     values : mapping, optional
         Input name to value, for inputs that decide the sizes of others; the program is right
         for these values only.
+    cases : sequence of Case, optional
+        Several sets of shapes instead: one file, one plan for each of them, the weights once.
     target : Target, optional
         How much memory a run may take, and how weights are stored.
     allow_fallback : bool
@@ -142,15 +152,57 @@ def compile(
     """
     from pelemay.importers import load
     from pelemay.program.describe import refuse_fallbacks
+    from pelemay.program.plans import Plans
     from pelemay.program.write import write_program
 
     model = load(source) if isinstance(source, (str, os.PathLike)) else source
-    program = lower(model, shapes, values, target)
-    if not allow_fallback:
+    wanted = cases or (Case({name: tuple(shape) for name, shape in (shapes or {}).items()}),)
+    programs = [program for case in wanted for program in lowered(model, case, values, target)]
+    for program in programs if not allow_fallback else ():
         refuse_fallbacks(program.metadata)
-    return Compiled(
-        program, write_program(program, output, progress=progress, release=model.release)
-    )
+    plans = Plans.of(programs, model.release)
+    file = write_program(plans, output, progress=progress, release=model.release)
+    return Compiled(plans.programs, file)
+
+
+def lowered(
+    model: Model,
+    case: Case,
+    values: Mapping[str, Any] | None = None,
+    target: Target | None = None,
+) -> list[Program]:
+    """The programs of a case, their weights not yet made; parameters as for :func:`compile`."""
+    return [
+        lower(model, bound_shapes(model, case, number), values, target)
+        for number in range(case.count)
+    ]
+
+
+def bound_shapes(model: Model, case: Case, number: int = 0) -> dict[str, tuple[int, ...]]:
+    """The shapes of the open inputs of a model, for one of the sets of a case.
+
+    Raises
+    ------
+    InputError
+        If no size of the model has a name that the case binds.
+    """
+    from pelemay.passes.bind import open_sizes
+
+    opened, sizes = open_sizes(model.graph), case.sizes(number)
+    names = {size for shape in opened.values() for size in shape if isinstance(size, str)}
+    for name in sizes:
+        if name not in names:
+            known = ", ".join(sorted(names)) or "none, use --shape"
+            raise InputError(f"no input has a size named '{name}'", hint=f"names are: {known}")
+    found = {name: tuple(shape) for name, shape in case.shapes.items()}
+    for name, shape in opened.items():
+        if name not in found and any(size in sizes for size in shape):
+            found[name] = tuple(_size(size, sizes) for size in shape)
+    return found
+
+
+def _size(size: Any, sizes: Mapping[str, int]) -> int:
+    return size if isinstance(size, int) else sizes.get(size, 1)
 
 
 def plan(

@@ -109,7 +109,8 @@ def test_wrong_bindings_are_said(
 
 
 def test_a_name_may_hold_an_equals_sign() -> None:
-    from pelemay.cli.compile import shapes_of, values_of
+    from pelemay.cases import shapes_of
+    from pelemay.cli.compile import values_of
 
     assert shapes_of(["a=b=2x3"]) == {"a=b": (2, 3)}
     assert values_of(["a=[1]", 'b={"c": "=="}']) == {"a": [1], "b": {"c": "=="}}
@@ -186,3 +187,17 @@ def test_a_run_says_that_it_compiles_first(model: Path, cache: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     assert f"pelemay: {model}: compiling, once, into {cache / 'programs'}" in done.stderr
+
+
+def test_a_file_of_several_plans_is_shown(pelemay: Call, tmp_path: Path) -> None:
+    text = """<ir_version: 8, opset_import: ["" : 20]>
+        g (float[n, m] x) => (float[n, m] y) { y = Relu(x) }"""
+    (tmp_path / "m.onnx").write_bytes(onnx.parser.parse_model(text).SerializeToString())
+    made = ["--dim", "n=1,2", "--dim", "m=3", "--and", "--shape", "x=4x5"]
+    answer = pelemay("compile", tmp_path / "m.onnx", "-o", tmp_path / "m.plm", *made)
+    for shown in (answer, *(pelemay(c, tmp_path / "m.plm") for c in ("inspect", "check"))):
+        assert shown.code == 0, shown.err
+        for shape in ("x [1, 3]", "x [2, 3]", "x [4, 5]"):
+            assert shape in shown.out
+    found = pelemay("inspect", tmp_path / "m.plm", "--json").json
+    assert [plan["for"] for plan in found["plans"]] == ["x [1, 3]", "x [2, 3]", "x [4, 5]"]

@@ -21,7 +21,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pelemay.backends.programs import ProgramRunnable
-from pelemay.engine import Engine, dtype_of, native, open_program, verify_weights
+from pelemay.engine import (
+    Engine,
+    at_size,
+    dtype_of,
+    native,
+    open_program,
+    plans_of,
+    verify_weights,
+)
 from pelemay.errors import GraphError, InputError, ModelError, PelemayError, UnsupportedError
 from pelemay.graph import DType, Graph
 from pelemay.plan.types import Plan
@@ -29,8 +37,10 @@ from pelemay.program import Block, Instruction, Program, Space, Tensor
 from pelemay.program.build import build
 from pelemay.program.encode import Numbers, encode
 from pelemay.program.image import image
-from pelemay.program.layout import BLOCK, HEADER, INSTRUCTION, TENSOR
-from pelemay.program.read import read_header, read_metadata, read_program, verify
+from pelemay.program.layout import BLOCK, FORM, HEADER, INSTRUCTION, TENSOR
+from pelemay.program.plans import Plans
+from pelemay.program.program import Field, Form
+from pelemay.program.read import read_header, read_metadata, read_plans, read_program, verify
 from pelemay.program.write import write_program
 
 Writer = Callable[..., Path]
@@ -82,7 +92,8 @@ def test_every_field_survives(tmp_path: Path) -> None:
 def test_structs_are_those_of_the_engine() -> None:
     header = Path(__file__).parents[2] / "native" / "vm" / "pelemay.h"
     text = re.sub(r"/\*.*?\*/", "", header.read_text(), flags=re.DOTALL)
-    rows = {"pm_header": HEADER, "pm_tensor": TENSOR, "pm_instr": INSTRUCTION, "pm_block": BLOCK}
+    rows = {"pm_header": HEADER, "pm_tensor": TENSOR, "pm_instr": INSTRUCTION}
+    rows |= {"pm_block": BLOCK, "pm_form": FORM}
     for name, kind in rows.items():
         body = re.search(rf"typedef struct \{{([^}}]*)\}} {name};", text)
         assert body is not None
@@ -308,7 +319,18 @@ def samples() -> list[bytes]:
     metadata = {"host": [], "program_inputs": ["x"]}
     made = Program(64, tensors, (call, call), (2,), (3,), (weights,), metadata)
     files = sorted((Path(__file__).parent / "golden").rglob("*.plm"))
-    return [encode(made) + bytes(24), *(path.read_bytes() for path in files)]
+    return [encode(made) + bytes(24), for_sizes(), *(path.read_bytes() for path in files)]
+
+
+def for_sizes() -> bytes:
+    """A plan for three sizes, and one for one."""
+    ends = (Space.INPUT, Space.OUTPUT)
+    tensors = tuple(Tensor(DType.FLOAT32, (6, 4), (4, 1), space) for space in ends)
+    names = {"program_inputs": ["x"], "program_outputs": ["y"]}
+    call = Instruction("copy", (0,), (1,))
+    one = Program(0, tensors, (call,), (0,), (1,), (), names)
+    forms = tuple(Form(Field.DIM, row, 0, (2, 2, 0)) for row in range(2))
+    return encode(Plans.of([replace(one, sizes=3, forms=forms), one]))
 
 
 @st.composite
@@ -337,18 +359,21 @@ def test_a_changed_byte_is_refused_or_harmless(
     with contextlib.suppress(ModelError):
         read_bytes(changed)
     with contextlib.suppress(PelemayError):
-        run_bytes(changed)
+        run(open_program(changed))
+    with contextlib.suppress(PelemayError):
+        for plan in plans_of(open_program(changed)):
+            for number in range(min(plan.sizes, 4)):
+                run(at_size(plan, number))
 
 
 def read_bytes(data: bytes) -> None:
     with tempfile.NamedTemporaryFile(suffix=".plm") as file:
         Path(file.name).write_bytes(data)
-        read_program(file.name)
+        read_plans(file.name)
         verify(file.name)
 
 
-def run_bytes(data: bytes) -> None:
-    opened = open_program(data)
+def run(opened: Any) -> None:
     ends = [math.prod(shape) for _, _, shape in (*opened.inputs, *opened.outputs)]
     if max(opened.arena_bytes + opened.scratch_bytes(1), *ends) > 1 << 24:
         return

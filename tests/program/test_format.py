@@ -13,7 +13,17 @@ from pelemay.graph import Graph
 from pelemay.plan.types import Plan
 from pelemay.program.build import build
 from pelemay.program.describe import metadata
-from pelemay.program.layout import BLOCK, HEADER, INSTRUCTION, MAGIC, MAJOR, MINOR, SECTIONS, TENSOR
+from pelemay.program.layout import (
+    BLOCK,
+    FORM,
+    HEADER,
+    INSTRUCTION,
+    MAGIC,
+    MAJOR,
+    MINOR,
+    SECTIONS,
+    TENSOR,
+)
 from pelemay.program.program import ALIGNMENT, LARGE_BLOCK, MAX_OPERANDS, MAX_RANK, PAGE
 from pelemay.program.read import read_header, read_program
 from pelemay.signature import Signature
@@ -34,7 +44,13 @@ def first_column(title: str) -> list[str]:
 
 @pytest.mark.parametrize(
     ("title", "kind"),
-    [("Header", HEADER), ("Tensors", TENSOR), ("Instructions", INSTRUCTION), ("Blocks", BLOCK)],
+    [
+        ("Header", HEADER),
+        ("Tensors", TENSOR),
+        ("Instructions", INSTRUCTION),
+        ("Blocks", BLOCK),
+        ("Plans", FORM),
+    ],
 )
 def test_every_field_is_in_its_table_in_order(title: str, kind: np.dtype[np.void]) -> None:
     assert tuple(first_column(title)) == kind.names
@@ -50,7 +66,7 @@ def test_every_key_of_the_metadata_is_named(
 ) -> None:
     monkeypatch.setattr("pelemay.program.build.LOWERINGS", {})
     made = build(plan_of(chain), chain, metadata(Signature().to_metadata())).metadata
-    assert set(first_column("Metadata")) == {*made, "as_bytes", "weights", "arena_set_by"}
+    assert set(first_column("Metadata")) == {*made, "as_bytes", "weights", "arena_set_by", "range"}
     for entry in (made["host"][0], made["tail"], *made["constants"]):
         assert [key for key in entry if f"`{key}`" not in chapter("Metadata")] == []
 

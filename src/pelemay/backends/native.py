@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from pelemay.backends.in_place import InPlace
-from pelemay.backends.programs import ProgramRunnable
+from pelemay.backends.programs import ProgramRunnable, opened
 from pelemay.backends.protocol import Runnable
 from pelemay.backends.specialized import SpecializedRunnable
 from pelemay.engine import native, workers_of
@@ -22,6 +22,7 @@ from pelemay.signature import Signature
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from pelemay.backends.plans import PlansRunnable
     from pelemay.backends.specialized import Shapes, Values
     from pelemay.memory import Limit
 
@@ -110,7 +111,7 @@ class NativeBackend(InPlace):
         limit = _limit(memory_limit)
         options = {"threads": threads, "limit": limit, **options}
         if _is_program(path):
-            program = _opened(path, **options)
+            program = _file(path, **options)
             # What a feed may replace in the model is part of the program.
             return program, Signature.from_metadata({**program.metadata, "overridable": ()})
         compiled = _Compiler(path, weights, limit, threads)
@@ -178,10 +179,28 @@ class _Compiler:
             raise too_small(self.limit, room, least, because).at(os.fspath(self.path)) from error
 
 
-def _opened(path: str | Path, *, allow_fallback: bool = True, **options: Any) -> ProgramRunnable:
-    program = ProgramRunnable(path, **options)
-    if not allow_fallback:
-        from pelemay.program.describe import refuse_fallbacks
+def _file(path: str | Path, **options: Any) -> ProgramRunnable | PlansRunnable:
+    """A program's file, which may have several plans."""
+    file = opened(path, streamed=options["limit"] is not None)
+    if not file.plans:
+        return _opened(file, **options)
+    from pelemay.backends.plans import PlansRunnable
 
-        refuse_fallbacks(program.metadata)
+    allowed = options.pop("allow_fallback", True)
+    found = PlansRunnable(file, **options)
+    for metadata in found.all_metadata if not allowed else ():
+        _refuse_fallbacks(metadata)
+    return found
+
+
+def _opened(source: Any, *, allow_fallback: bool = True, **options: Any) -> ProgramRunnable:
+    program = ProgramRunnable(source, **options)
+    if not allow_fallback:
+        _refuse_fallbacks(program.metadata)
     return program
+
+
+def _refuse_fallbacks(metadata: Mapping[str, Any]) -> None:
+    from pelemay.program.describe import refuse_fallbacks
+
+    refuse_fallbacks(metadata)

@@ -14,7 +14,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pelemay.backends.host_nodes import HostNodes
-from pelemay.engine import Engine, dtype_of, open_program, verify_weights, workers_of
+from pelemay.engine import (
+    Engine,
+    dtype_of,
+    native,
+    open_program,
+    verify_weights,
+    workers_of,
+)
 from pelemay.errors import InputError, ModelError
 from pelemay.graph import DType
 
@@ -29,8 +36,8 @@ class ProgramRunnable:
 
     Parameters
     ----------
-    source : str, os.PathLike or bytes
-        A ``.plm`` file, or what such a file holds.
+    source : str, os.PathLike, bytes or pelemay._native.Program
+        A ``.plm`` file, what such a file holds, or what :func:`~pelemay.engine.open_program` gave.
     threads : int, optional
         Threads to compute with; all processors of the machine if not given.
     isa : str, optional
@@ -41,6 +48,8 @@ class ProgramRunnable:
     limit : pelemay.memory.Limit, optional
         What the whole process may hold. Weights are then read block by block, each checked, into
         what is left beside everything else; if not given, they are mapped.
+    engine : pelemay.engine.Engine, optional
+        Of another program of the same file: this one runs in its memory, with its workers.
 
     Raises
     ------
@@ -54,30 +63,27 @@ class ProgramRunnable:
 
     def __init__(
         self,
-        source: str | os.PathLike[str] | bytes,
+        source: str | os.PathLike[str] | bytes | Any,
         *,
         threads: int | None = None,
         isa: str | None = None,
         verify: str = "never",
         limit: Limit | None = None,
+        engine: Engine | None = None,
     ) -> None:
         if verify not in VERIFY:
             raise InputError(f"verify={verify!r}; it can be one of {list(VERIFY)}")
-        self.program = open_program(source, streamed=limit is not None)
+        self.program = opened(source, streamed=limit is not None)
         self._verifies_runs = verify == "always"
         if verify != "never":
             verify_weights(self.program)
         self.metadata = metadata_of(self.program)
-        self._host = HostNodes(self.program, self.metadata)
-        has_host = bool(self.metadata.get("host"))
+        host = HostNodes(self.program, self.metadata)
+        self._host, self._called = host, host if self.metadata.get("host") else None
         self._claim: Claim | None = None
         room = None if limit is None else self._room(limit, workers_of(threads))
-        self.engine = Engine(
-            self.program,
-            threads=threads,
-            isa=isa,
-            host=self._host if has_host else None,
-            weights_bytes=room,
+        self.engine = engine or Engine(
+            self.program, threads=threads, isa=isa, host=self._called, weights_bytes=room
         )
         self.inputs: tuple[str, ...] = tuple(self.metadata["program_inputs"])
         self.outputs: tuple[str, ...] = tuple(self.metadata["program_outputs"])
@@ -117,13 +123,17 @@ class ProgramRunnable:
         Raises
         ------
         InputError
-            If an input is missing, or is not of the type and shape that was compiled.
+            If an input is missing, or is not of the type and shape that was compiled, or does not
+            have the value.
         ModelError
             If weights are damaged, and ``verify`` was ``"always"``.
         """
+        check_values(self.metadata, feeds)
         given = [self._checked(i, feeds) for i in range(len(self.inputs))]
         if self._verifies_runs:
             verify_weights(self.program)
+        if self.engine.program is not self.program:
+            self.engine.use(self.program, self._called)
         results = self.engine.run(given)
         self._claim = None
         made = zip(self.outputs, results, strict=True)
@@ -155,6 +165,35 @@ class ProgramRunnable:
             have, want = f"{array.dtype}{list(array.shape)}", f"{dtype}{list(shape)}"
             raise InputError(f"input '{name}' is {have}; the program was compiled for {want}")
         return array
+
+
+def opened(source: Any, *, streamed: bool = False) -> Any:
+    """What :func:`pelemay.engine.open_program` gives of a source, which may be that already."""
+    return (
+        source if isinstance(source, native().Program) else open_program(source, streamed=streamed)
+    )
+
+
+def differing(metadata: Mapping[str, Any], feeds: Mapping[str, Any]) -> list[str]:
+    """Inputs whose values a program was compiled for, and that were given others."""
+    bound = metadata.get("values", {}).items()
+    return [n for n, value in bound if n in feeds and not np.array_equal(feeds[n], value)]
+
+
+def check_values(metadata: Mapping[str, Any], feeds: Mapping[str, Any]) -> None:
+    """Refuse other values than a program was compiled for.
+
+    Raises
+    ------
+    InputError
+        It names the first that differs.
+    """
+    for name in differing(metadata, feeds):
+        bound = metadata["values"][name]
+        raise InputError(
+            f"input '{name}' decides sizes, and the program was compiled for {bound} only",
+            hint=f"compile it again, with --value {name}=...",
+        )
 
 
 def _nbytes(dtype: str, shape: Sequence[int]) -> int:

@@ -8,14 +8,17 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pelemay.cases import cases_of
 from pelemay.cli.output import add_json_flag, console, print_json, size, table
 from pelemay.cli.programs import (
+    add_case_arguments,
     add_model_arguments,
     add_target_arguments,
     output_of,
     progress_bar,
     rows_of,
     show_fallbacks,
+    show_plans,
     target_of,
 )
 from pelemay.cli.sources import resolve
@@ -30,6 +33,8 @@ EXAMPLES = """\
   pelemay compile resnet101-v1-7 -o resnet101.plm
   pelemay compile model.onnx                       writes model.plm beside it
   pelemay compile model.onnx --shape x=1x3x224x224
+  pelemay compile model.onnx --shape x=1x3x224x224 --and --shape x=1x3x320x320
+  pelemay compile model.onnx --dim batch=1,4,8     three plans in one file, the weights once
   pelemay compile model.onnx --budget 6MiB         to run in little memory; see 'pelemay plan'
   pelemay compile model.onnx --weights int8        a quarter of the file, and what that costs
   pelemay compile model.onnx --no-fallback         fail if a node has no instruction"""
@@ -38,6 +43,7 @@ EXAMPLES = """\
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     add_model_arguments(parser)
+    add_case_arguments(parser)
     parser.add_argument(
         "--value",
         metavar="NAME=JSON",
@@ -76,7 +82,7 @@ def run(args: argparse.Namespace) -> int:
         compiled = pipeline.compile(
             model,
             output_of(args, source),
-            shapes=shapes_of(args.shape),
+            cases=cases_of(args.sizes),
             values=values_of(args.value),
             target=target_of(args),
             allow_fallback=not args.no_fallback,
@@ -100,7 +106,8 @@ class Losses:
         from pelemay.cli.losses import samples_of
 
         self.model, self.inputs = model, "given" if args.samples else "random"
-        self.plain = pipeline.lower(model, shapes_of(args.shape), values_of(args.value))
+        shapes = pipeline.bound_shapes(model, cases_of(args.sizes)[0])
+        self.plain = pipeline.lower(model, shapes, values_of(args.value))
         self.samples: list[dict[str, Any]] = []
         self.reason = ""
         if args.no_samples:
@@ -141,7 +148,7 @@ def _cached(args: argparse.Namespace) -> Path:
     from pelemay import cache, pipeline
     from pelemay.importers import load
 
-    shapes, values = shapes_of(args.shape), values_of(args.value)
+    shapes, values = cases_of(args.sizes)[0].shapes, values_of(args.value)
     target = target_of(args)
 
     def compile_to(model: Model, path: Path) -> None:
@@ -151,24 +158,6 @@ def _cached(args: argparse.Namespace) -> Path:
             )
 
     return cache.fill(cache.Request(Path(args.model), shapes, values, target), load, compile_to)
-
-
-def shapes_of(texts: list[str]) -> dict[str, tuple[int, ...]]:
-    """What ``--shape`` says.
-
-    >>> shapes_of(["x=1x3x224x224", "scalar="])
-    {'x': (1, 3, 224, 224), 'scalar': ()}
-    """
-    found = {}
-    for text in texts:
-        name, equals, sizes = text.rpartition("=")
-        parts = [part for part in sizes.lower().split("x") if part]
-        if not equals or not name or not all(part.isdigit() for part in parts):
-            raise InputError(
-                f"{text!r} is not a name and a shape", where="--shape", hint="write x=1x3x224x224"
-            )
-        found[name] = tuple(map(int, parts))
-    return found
 
 
 def values_of(texts: list[str]) -> dict[str, Any]:
@@ -193,7 +182,7 @@ def values_of(texts: list[str]) -> dict[str, Any]:
 
 def examine(compiled: Compiled, seconds: float) -> dict[str, Any]:
     """Everything that the command says, as plain data."""
-    from pelemay.program.describe import summary
+    from pelemay.program.describe import of_all, summary
 
     return {
         "file": str(compiled.file.path),
@@ -201,6 +190,7 @@ def examine(compiled: Compiled, seconds: float) -> dict[str, Any]:
         "sha256": compiled.file.sha256,
         "seconds": round(seconds, 3),
         **summary(compiled.program),
+        **of_all(compiled.programs),
     }
 
 
@@ -214,4 +204,5 @@ def show(findings: dict[str, Any]) -> None:
         rows[1:1] = rows_of_losses(findings)
     rows.append(("compiled in", f"{findings['seconds']:.1f} s"))
     out.print(table("program", "", rows=rows))
+    show_plans(findings)
     show_fallbacks(findings)

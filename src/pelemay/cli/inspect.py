@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pelemay.cli.output import add_json_flag, console, print_json, size, table
-from pelemay.cli.programs import listing, rows_of, show_fallbacks, show_opcodes
+from pelemay.cli.programs import listing, rows_of, show_fallbacks, show_opcodes, show_plans
 from pelemay.cli.sources import resolve
 
 if TYPE_CHECKING:
@@ -65,17 +65,21 @@ def run(args: argparse.Namespace) -> int:
 
 def _run_program(path: Path, args: argparse.Namespace) -> int:
     """The same for a compiled program."""
-    from pelemay.program.describe import summary
-    from pelemay.program.read import read_program
+    from pelemay.program.describe import of_all, summary
+    from pelemay.program.read import read_plans
 
-    program = read_program(path)
+    programs = read_plans(path)
     if args.text:
-        console().print("\n".join(listing(program)), markup=False, soft_wrap=True)
+        for program in programs:
+            console().print("\n".join(listing(program)), markup=False, soft_wrap=True)
         return 0
-    findings = {"file": str(path), "file_bytes": path.stat().st_size, **summary(program)}
+    findings = {"file": str(path), "file_bytes": path.stat().st_size, **summary(programs[0])}
+    findings |= of_all(programs)
     if args.parameters:
+        blocks = {(b.offset, b.nbytes): b for program in programs for b in program.blocks}
         findings["block_list"] = [
-            {"name": b.name, "bytes": b.nbytes, "offset": b.offset} for b in program.blocks
+            {"name": b.name, "bytes": b.nbytes, "offset": b.offset}
+            for _, b in sorted(blocks.items())
         ]
     if args.json:
         print_json(findings)
@@ -87,6 +91,7 @@ def _run_program(path: Path, args: argparse.Namespace) -> int:
 def _show_program(findings: dict[str, Any]) -> None:
     head = ("file", f"{findings['file']} ({size(findings['file_bytes'])})")
     console().print(table("program", "", rows=[head, *rows_of(findings)]))
+    show_plans(findings)
     show_opcodes(findings)
     show_fallbacks(findings)
     if listed := findings.get("block_list"):

@@ -6,7 +6,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pelemay.cli.compile import shapes_of, values_of
+from pelemay.cases import shapes_of
+from pelemay.cli.compile import values_of
 from pelemay.cli.output import console, print_json, size, table
 
 if TYPE_CHECKING:

@@ -6,7 +6,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pelemay.cli.compile import shapes_of, values_of
+from pelemay.cases import shapes_of
+from pelemay.cli.compile import values_of
 from pelemay.cli.output import add_json_flag, console, print_json
 from pelemay.cli.programs import add_target_arguments, target_of
 from pelemay.cli.sources import resolve

@@ -30,12 +30,39 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-o", "--output", metavar="FILE", help="where to write; MODEL.plm if not given"
     )
+    parser.set_defaults(sizes=[])
     parser.add_argument(
         "--shape",
         metavar="NAME=1x3x224x224",
-        action="append",
-        default=[],
+        action=AddSize,
         help="the shape of an input whose sizes the model leaves open",
+    )
+
+
+class AddSize(argparse.Action):
+    """Notes what open sizes are bound to, in the order given; see :mod:`pelemay.cases`."""
+
+    def __call__(self, parser: Any, namespace: Any, values: Any, option: str | None = None) -> None:
+        """Add one option."""
+        item = None if self.nargs == 0 else (self.dest, values)
+        namespace.sizes = [*namespace.sizes, item]
+
+
+def add_case_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what makes a file of several plans."""
+    parser.add_argument(
+        "--dim",
+        metavar="NAME=SIZE",
+        action=AddSize,
+        help="what a size that has a name is: 4, or 1,4,8 for a plan each, or 1..512, or "
+        "32..512:32 in steps of 32; or another name and some more, such as past+1",
+    )
+    parser.add_argument(
+        "--and",
+        dest="and_",
+        nargs=0,
+        action=AddSize,
+        help="what follows is of other plans of the same file, over the same weights",
     )
 
 
@@ -117,6 +144,17 @@ def rows_of(findings: dict[str, Any]) -> list[tuple[str, str]]:
         ("instructions", str(findings["instructions"])),
         ("native nodes", share),
     ]
+
+
+def show_plans(findings: dict[str, Any]) -> None:
+    """Print the plans of a file that has several, or one for several sizes."""
+    if not findings["plans"]:
+        return
+    rows = [
+        (str(number), plan["for"], str(plan["sizes"]), size(plan["arena_bytes"]))
+        for number, plan in enumerate(findings["plans"])
+    ]
+    console().print(table("plan", "for", "sizes", "arena", rows=rows, right=[0, 2, 3]))
 
 
 def show_fallbacks(findings: dict[str, Any]) -> None:

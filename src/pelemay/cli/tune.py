@@ -32,14 +32,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Measure, write, and say what changed."""
     from pelemay import pipeline
-    from pelemay.cli.compile import shapes_of
+    from pelemay.cases import cases_of
     from pelemay.importers import load
     from pelemay.program.tuning import tune
     from pelemay.program.write import write_program
 
     source = resolve(args.model)
     model = load(source)
-    program = pipeline.lower(model, shapes_of(args.shape))
+    program = pipeline.lower(model, cases_of(args.sizes)[0].shapes)
     with progress_bar(f"measuring the layers of {source.name}") as progress:
         tuned, changes = tune(
             program, threads=args.threads, isa=args.isa, rounds=args.rounds, progress=progress

@@ -48,6 +48,38 @@ def metadata(
     }
 
 
+def described(metadata: Mapping[str, Any]) -> str:
+    """For what shapes a program is, in words.
+
+    >>> described({"shapes": {"x": [1, "n"]}, "range": {"n": [1, 512, 1]}})
+    'x [1, n], n 1..512'
+    """
+    found = [
+        f"{name} [{', '.join(map(str, shape))}]"
+        for name, shape in metadata.get("shapes", {}).items()
+    ]
+    for name, (first, last, step) in metadata.get("range", {}).items():
+        found.append(f"{name} {first}..{last}" + (f" in steps of {step}" if step > 1 else ""))
+    return ", ".join(found) or "the model's own shapes"
+
+
+def of_all(programs: Sequence[Program]) -> dict[str, Any]:
+    """What is said of all plans of a file: ``plans`` is empty if it has one for one size only."""
+    several = len(programs) > 1 or programs[0].sizes > 1
+    plans = [
+        {
+            "for": described(program.metadata),
+            "sizes": program.sizes,
+            "arena_bytes": program.arena_bytes,
+            "instructions": len(program.instructions),
+            "fallbacks": len(fallbacks(program.metadata)),
+        }
+        for program in programs
+    ]
+    weights = max(program.weights_bytes for program in programs)
+    return {"weights_bytes": weights, "plans": plans if several else []}
+
+
 def fallbacks(found: Mapping[str, Any]) -> list[dict[str, str]]:
     """Nodes that the reference backend runs, each with the reason, from a program's metadata."""
     tail = found.get("tail") or {}

@@ -1,7 +1,8 @@
 """From a program to the bytes before its weights.
 
-In: a :class:`Program` whose blocks have their checksums, and the engine's numbers of instructions
-and element types. Out: header and tables, in which the hash of the whole file is still zero.
+In: one :class:`Program` or several, whose blocks have their checksums, and the engine's numbers of
+instructions and element types. Out: header and tables, in which the hash of the whole file is
+still zero.
 
 >>> head = encode(Program(0, (), (), (), ()), Numbers(("host",), ("float32",)))
 >>> head[:3], len(head)
@@ -22,6 +23,7 @@ import numpy.typing as npt
 from pelemay.errors import UnsupportedError
 from pelemay.program.layout import (
     BLOCK,
+    FORM,
     HEADER,
     INSTRUCTION,
     MAGIC,
@@ -33,7 +35,16 @@ from pelemay.program.layout import (
     SERIAL,
     TENSOR,
 )
-from pelemay.program.program import ALIGNMENT, PAGE, Instruction, Program, Tensor
+from pelemay.program.plans import Plans
+from pelemay.program.program import (
+    ALIGNMENT,
+    PAGE,
+    Field,
+    Form,
+    Instruction,
+    Program,
+    Tensor,
+)
 
 Array = npt.NDArray[Any]
 
@@ -90,12 +101,37 @@ class _Operands:
         return self._places[values]
 
 
-def encode(program: Program, numbers: Numbers | None = None) -> bytes:
+class _Params(_Operands):
+    """The lists of parameters of instructions; one with forms is not shared with another.
+
+    Parameters
+    ----------
+    forms : iterable of Form
+        Of the program.
+    """
+
+    def __init__(self, forms: Iterable[Form]) -> None:
+        super().__init__()
+        self.first: list[int] = []
+        self._alone = {form.row for form in forms if form.field is Field.PARAM}
+
+    def add(self, values: tuple[int, ...]) -> int:
+        """The list of the next instruction."""
+        place = len(self.values)
+        if len(self.first) in self._alone:
+            self.values.extend(values)
+        else:
+            place = self.place(values)
+        self.first.append(place)
+        return place
+
+
+def encode(program: Program | Plans, numbers: Numbers | None = None) -> bytes:
     """Header and tables; the weights follow them in the file.
 
     Parameters
     ----------
-    program : Program
+    program : Program or Plans
         Blocks that have no checksum yet are written with zero, for the size.
     numbers : Numbers, optional
         Those of the engine that is installed, if not given.
@@ -105,11 +141,48 @@ def encode(program: Program, numbers: Numbers | None = None) -> bytes:
     UnsupportedError
         If the engine has no such instruction, or something is larger than the format can say.
     """
-    strings, operands, params = _Strings(), _Operands(), _Operands()
+    plans = program if isinstance(program, Plans) else Plans.of([program])
     chosen = numbers or Numbers.of_engine()
+    head = bytearray(HEADER.itemsize)
+    headers = np.array([_append(head, p, chosen) for p in plans.programs], HEADER)
+    place = _added(head, headers.tobytes()) if plans.are_listed else 0
+    _pad(head, PAGE if plans.weights_bytes else ALIGNMENT)
+    headers["magic"], headers["major"], headers["minor"] = np.void(MAGIC), MAJOR, MINOR
+    headers["header_bytes"] = HEADER.itemsize
+    headers["weights_offset"], headers["weights_bytes"] = len(head), plans.weights_bytes
+    headers["file_bytes"] = len(head) + plans.weights_bytes
+    first = headers[0].copy()
+    first["sizes"] = 0
+    if place:
+        head[place : place + headers.nbytes] = headers.tobytes()
+        first["more"] = (place, len(headers))
+    head[: HEADER.itemsize] = first.tobytes()
+    first["head_crc"] = zlib.crc32(head)
+    head[: HEADER.itemsize] = first.tobytes()
+    return bytes(head)
+
+
+def encode_metadata(metadata: Any) -> bytes:
+    """JSON text, ASCII only: a lone surrogate of a name that was not UTF-8 is kept as an escape."""
+    return json.dumps(metadata, separators=(",", ":"), sort_keys=True).encode("ascii")
+
+
+def _append(head: bytearray, program: Program, numbers: Numbers) -> Array:
+    """Add the tables of a program; gives its header, as far as these set it."""
+    header = np.zeros((), HEADER)
+    header["arena_bytes"], header["sizes"] = program.arena_bytes, program.sizes
+    for name, table in _tables(program, numbers).items():
+        data = bytes(table)
+        kind = FORM if name == "more" else ROWS[name]
+        header[name] = (_added(head, data), len(data) // kind.itemsize)
+    return header
+
+
+def _tables(program: Program, numbers: Numbers) -> dict[str, Array | bytes]:
+    strings, operands, params = _Strings(), _Operands(), _Params(program.forms)
     tables: dict[str, Array | bytes] = {
-        "tensors": _tensors(program.tensors, chosen, strings),
-        "instrs": _instructions(program.instructions, chosen, strings, operands, params),
+        "tensors": _tensors(program.tensors, numbers, strings),
+        "instrs": _instructions(program.instructions, numbers, strings, operands, params),
         "blocks": _blocks(program, strings),
         "inputs": np.array(program.inputs, "<u4"),
         "outputs": np.array(program.outputs, "<u4"),
@@ -118,32 +191,28 @@ def encode(program: Program, numbers: Numbers | None = None) -> bytes:
     tables["params"] = np.array(params.values, "<i8")
     tables["strings"] = bytes(strings.data)
     tables["metadata"] = encode_metadata(program.metadata)
-    return _joined(program, tables)
+    ordered = {name: tables[name] for name in SECTIONS}
+    if program.forms:
+        ordered["more"] = _forms(program, params)
+    return ordered
 
 
-def encode_metadata(metadata: Any) -> bytes:
-    """JSON text, ASCII only: a lone surrogate of a name that was not UTF-8 is kept as an escape."""
-    return json.dumps(metadata, separators=(",", ":"), sort_keys=True).encode("ascii")
+def _added(head: bytearray, data: bytes) -> int:
+    """Where the data begins."""
+    _pad(head, ALIGNMENT)
+    place = len(head)
+    head += data
+    return place
 
 
-def _joined(program: Program, tables: dict[str, Array | bytes]) -> bytes:
-    header = np.zeros((), HEADER)
-    head = bytearray(HEADER.itemsize)
-    for name in SECTIONS:
-        _pad(head, ALIGNMENT)
-        data = bytes(tables[name])
-        header[name] = (len(head), len(data) // ROWS[name].itemsize)
-        head += data
-    _pad(head, PAGE if program.weights_bytes else ALIGNMENT)
-    header["magic"], header["major"], header["minor"] = np.void(MAGIC), MAJOR, MINOR
-    header["header_bytes"] = HEADER.itemsize
-    header["arena_bytes"] = program.arena_bytes
-    header["weights_offset"], header["weights_bytes"] = len(head), program.weights_bytes
-    header["file_bytes"] = len(head) + program.weights_bytes
-    head[: HEADER.itemsize] = header.tobytes()
-    header["head_crc"] = zlib.crc32(head)
-    head[: HEADER.itemsize] = header.tobytes()
-    return bytes(head)
+def _forms(program: Program, params: _Params) -> Array:
+    rows: list[tuple[int, int, tuple[int, int, int]]] = []
+    for form in program.forms:
+        if form.field is Field.PARAM:
+            rows.append((params.first[form.row] + form.at, form.field, form.terms))
+        else:
+            rows.append((form.row, form.field + form.at, form.terms))
+    return np.array(rows, FORM)
 
 
 def _pad(head: bytearray, step: int) -> None:
@@ -172,7 +241,7 @@ def _instructions(
     numbers: Numbers,
     strings: _Strings,
     operands: _Operands,
-    params: _Operands,
+    params: _Params,
 ) -> Array:
     opcodes = {name: number for number, name in enumerate(numbers.opcodes)}
     rows = []
@@ -194,7 +263,7 @@ def _instructions(
                 len(instruction.outputs),
                 len(instruction.params),
                 operands.place(tuple(NONE if number is None else number for number in used)),
-                params.place(instruction.params),
+                params.add(instruction.params),
                 strings.place(instruction.name),
                 instruction.node,
                 instruction.cost,

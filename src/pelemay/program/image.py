@@ -15,15 +15,16 @@ import numpy as np
 
 from pelemay.errors import GraphError
 from pelemay.program.encode import Numbers, encode
+from pelemay.program.plans import Plans
 from pelemay.program.program import Block, Program
 
 
-def image(program: Program, numbers: Numbers | None = None) -> bytes:
-    """All bytes of a program; the hash of the whole is left zero.
+def image(program: Program | Plans, numbers: Numbers | None = None) -> bytes:
+    """All bytes of a file; the hash of the whole is left zero.
 
     Parameters
     ----------
-    program : Program
+    program : Program or Plans
         Its blocks have ``pieces``.
     numbers : Numbers, optional
         Those of the engine that is installed, if not given.
@@ -33,9 +34,10 @@ def image(program: Program, numbers: Numbers | None = None) -> bytes:
     GraphError
         If a block's pieces are not as many bytes as were promised.
     """
-    weights = bytearray(program.weights_bytes)
-    blocks = tuple(_placed(block, weights) for block in program.blocks)
-    return encode(replace(program, blocks=blocks), numbers) + bytes(weights)
+    plans = program if isinstance(program, Plans) else Plans.of([program])
+    weights = bytearray(plans.weights_bytes)
+    written = plans.written([_placed(block, weights) for block in plans.blocks])
+    return encode(written, numbers) + bytes(weights)
 
 
 def _placed(block: Block, weights: bytearray) -> Block:

@@ -3,8 +3,8 @@
 In: nothing. Out: NumPy's types of the header and of the tables' rows: little-endian, no padding.
 FORMAT.md says what each field means.
 
->>> HEADER.itemsize, TENSOR.itemsize, INSTRUCTION.itemsize, BLOCK.itemsize
-(256, 128, 32, 24)
+>>> HEADER.itemsize, TENSOR.itemsize, INSTRUCTION.itemsize, BLOCK.itemsize, FORM.itemsize
+(256, 128, 32, 24, 32)
 """
 
 from __future__ import annotations
@@ -42,7 +42,8 @@ HEADER = np.dtype(
         ("flags", "<u4"),
         ("head_crc", "<u4"),
         *((name, SECTION) for name in SECTIONS),
-        ("reserved", "V24"),
+        ("more", SECTION),
+        ("sizes", "<u8"),
     ]
 )
 
@@ -78,6 +79,8 @@ INSTRUCTION = np.dtype(
 )
 
 BLOCK = np.dtype([("offset", "<u8"), ("nbytes", "<u8"), ("crc", "<u4"), ("name", "<u4")])
+
+FORM = np.dtype([("row", "<u4"), ("field", "<u4"), ("terms", "<i8", (3,))])
 
 ROWS = {
     "tensors": TENSOR,

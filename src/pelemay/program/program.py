@@ -173,6 +173,46 @@ class Block:
     pieces: Pieces | None = field(default=None, compare=False)
 
 
+class Field(enum.IntEnum):
+    """Which number of a row it is; those of the file, where a dimension's number is added."""
+
+    PARAM = 0
+    OFFSET = 1
+    DIM = 2
+    STRIDE = 2 + MAX_RANK
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """A number of a program that depends on the size.
+
+    Parameters
+    ----------
+    field : Field
+        What it is a number of.
+    row : int
+        The tensor, or for a parameter the instruction.
+    at : int
+        The dimension, or the parameter; 0 for an offset.
+    terms : tuple of int
+        Of size number m, counted from 0, it is ``terms[0] + terms[1] m + terms[2] m (m - 1) / 2``.
+    """
+
+    field: Field
+    row: int
+    at: int
+    terms: tuple[int, int, int]
+
+    def value(self, number: int) -> int:
+        """The number for a size.
+
+        >>> [Form(Field.DIM, 0, 1, (16, 8, 2)).value(m) for m in range(4)]
+        [16, 24, 34, 46]
+        """
+        constant, linear, square = self.terms
+        return constant + linear * number + square * (number * (number - 1) // 2)
+
+
 @dataclass(frozen=True)
 class Program:
     """Everything that a run needs.
@@ -191,6 +231,10 @@ class Program:
         The weights, in the order in which the run reads them first.
     metadata : mapping
         What JSON can hold; FORMAT.md has its keys.
+    sizes : int
+        How many sizes it is for. Its tables are those of the last, which is the largest.
+    forms : tuple of Form
+        What is different for the others.
     """
 
     arena_bytes: int
@@ -200,6 +244,8 @@ class Program:
     outputs: tuple[int, ...]
     blocks: tuple[Block, ...] = ()
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    sizes: int = 1
+    forms: tuple[Form, ...] = ()
 
     @property
     def weights_bytes(self) -> int:

@@ -16,7 +16,7 @@ import os
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -26,8 +26,8 @@ import numpy.typing as npt
 from pelemay.errors import ModelError
 from pelemay.graph import DType
 from pelemay.program.encode import Numbers
-from pelemay.program.layout import HEADER, MAGIC, MAJOR, NONE, ROWS, SECTIONS, SERIAL
-from pelemay.program.program import Block, Instruction, Program, Space, Tensor
+from pelemay.program.layout import FORM, HEADER, MAGIC, MAJOR, NONE, ROWS, SECTIONS, SERIAL
+from pelemay.program.program import Block, Field, Form, Instruction, Program, Space, Tensor
 
 WINDOW_BYTES = 1 << 18
 AGAIN = "compile the model again"
@@ -49,6 +49,8 @@ class Header:
         Of the whole file, these 32 bytes zero; in hexadecimal.
     head : bytes
         Everything before the weights.
+    at : int
+        Where in it this header stands: 0, or the place of a plan's.
     """
 
     major: int
@@ -59,8 +61,26 @@ class Header:
     weights_bytes: int
     sha256: str
     head: bytes
+    at: int = 0
 
-    def rows(self, section: str) -> Rows:
+    @property
+    def row(self) -> Any:
+        """The header itself."""
+        return np.frombuffer(self.head, HEADER, 1, self.at)[0]
+
+    @property
+    def plans(self) -> list[Header]:
+        """A header for each plan of the file; this one, where it has no other."""
+        rows = self.rows("more", HEADER)
+        if self.at or not len(rows):
+            return [self]
+        first = int(self.row["more"]["offset"])
+        return [
+            replace(self, at=first + number * HEADER.itemsize, arena_bytes=int(row["arena_bytes"]))
+            for number, row in enumerate(rows)
+        ]
+
+    def rows(self, section: str, kind: np.dtype[Any] | None = None) -> Rows:
         """The rows of a section.
 
         Raises
@@ -68,8 +88,8 @@ class Header:
         ModelError
             If it lies outside of what comes before the weights.
         """
-        offset, count = (int(n) for n in np.frombuffer(self.head, HEADER, 1)[0][section])
-        kind = ROWS[section]
+        offset, count = (int(n) for n in self.row[section])
+        kind = kind or ROWS[section]
         if (
             offset % 8
             or offset > len(self.head)
@@ -92,7 +112,7 @@ def read_header(path: str | os.PathLike[str]) -> Header:
 
 
 def read_program(path: str | os.PathLike[str], numbers: Numbers | None = None) -> Program:
-    """Read all tables.
+    """Read all tables; of a file of several plans, those of the first.
 
     Parameters
     ----------
@@ -106,10 +126,16 @@ def read_program(path: str | os.PathLike[str], numbers: Numbers | None = None) -
     ModelError
         As :func:`read_header`, or if a row refers to something that is not there.
     """
+    return read_plans(path, numbers)[0]
+
+
+def read_plans(path: str | os.PathLike[str], numbers: Numbers | None = None) -> tuple[Program, ...]:
+    """The same for all plans of a file, in their order."""
     with _opened(path) as file:
         header = _header(file)
         try:
-            return _Tables(header, numbers or Numbers.of_engine()).program()
+            chosen = numbers or Numbers.of_engine()
+            return tuple(_Tables(plan, chosen).program() for plan in header.plans)
         except (IndexError, ValueError) as error:
             raise ModelError(f"a table is damaged: {error}", hint=AGAIN) from error
 
@@ -222,9 +248,8 @@ def _damaged(
     file: BinaryIO, header: Header, whole: Any, progress: Callable[[int, int], None] | None
 ) -> Iterator[str]:
     """Names of blocks whose checksum does not match; feeds all that is read to ``whole``."""
-    strings = header.rows("strings").tobytes()
     at = 0
-    for row in sorted(header.rows("blocks"), key=lambda row: int(row["offset"])):
+    for row, strings in _blocks(header):
         offset, nbytes = int(row["offset"]), int(row["nbytes"])
         if offset < at or nbytes > header.weights_bytes - offset:
             raise ModelError("a block of weights lies outside of them", hint=AGAIN)
@@ -235,6 +260,17 @@ def _damaged(
         if progress is not None:
             progress(at, header.weights_bytes)
     _walk(file, header.file_bytes - header.weights_offset - at, whole)
+
+
+def _blocks(header: Header) -> list[tuple[Any, bytes]]:
+    """The blocks of all plans, each once, in the order of the file; with the names of its plan."""
+    found: dict[tuple[int, int, int], tuple[Any, bytes]] = {}
+    for plan in header.plans:
+        strings = plan.rows("strings").tobytes()
+        for row in plan.rows("blocks"):
+            key = (int(row["offset"]), int(row["nbytes"]), int(row["crc"]))
+            found.setdefault(key, (row, strings))
+    return [found[key] for key in sorted(found)]
 
 
 def _walk(file: BinaryIO, nbytes: int, whole: Any) -> int:
@@ -278,7 +314,27 @@ class _Tables:
             tuple(map(int, rows("outputs"))),
             tuple(map(self.block, rows("blocks"))),
             _metadata(self.header),
+            max(1, int(self.header.row["sizes"])),
+            tuple(self.forms()),
         )
+
+    def forms(self) -> Iterator[Form]:
+        """Of a plan; a parameter's is named by the instruction."""
+        for row in self.header.rows("more", FORM) if self.header.at else ():
+            place, field = int(row["row"]), int(row["field"])
+            kind = max(kind for kind in Field if kind <= field)
+            at = field - kind
+            if kind is Field.PARAM:
+                place, at = self._instruction_of(place)
+            constant, linear, square = map(int, row["terms"])
+            yield Form(kind, place, at, (constant, linear, square))
+
+    def _instruction_of(self, place: int) -> tuple[int, int]:
+        for number, row in enumerate(self.header.rows("instrs")):
+            at = place - int(row["params"])
+            if 0 <= at < int(row["n_params"]):
+                return number, at
+        raise IndexError("a form is of no instruction's parameter")
 
     def tensor(self, row: Any) -> Tensor:
         rank = int(row["rank"])
@@ -320,4 +376,6 @@ class _Tables:
         return Block(name, int(row["offset"]), int(row["nbytes"]), int(row["crc"]))
 
 
-__all__ = ["SECTIONS", "Header", "read_header", "read_metadata", "read_program", "verify"]
+__all__ = [
+    "SECTIONS", "Header", "read_header", "read_metadata", "read_plans", "read_program", "verify"
+]  # fmt: skip

@@ -23,6 +23,7 @@ import numpy.typing as npt
 from pelemay.errors import GraphError, InputError
 from pelemay.program.encode import Numbers, encode
 from pelemay.program.layout import HEADER
+from pelemay.program.plans import Plans
 from pelemay.program.program import Block, Program
 
 WINDOW_BYTES = 1 << 18
@@ -54,7 +55,7 @@ class Written:
 
 
 def write_program(
-    program: Program,
+    program: Program | Plans,
     path: str | os.PathLike[str],
     *,
     numbers: Numbers | None = None,
@@ -65,7 +66,7 @@ def write_program(
 
     Parameters
     ----------
-    program : Program
+    program : Program or Plans
         Its blocks have ``pieces``.
     path : str or path
         Written under another name first; what was there before stays until the end.
@@ -84,9 +85,10 @@ def write_program(
         If a block's pieces are not as many bytes as were promised.
     """
     target = Path(path)
+    plans = program if isinstance(program, Plans) else Plans.of([program])
     try:
         with _replacing(target) as file:
-            return _write(program, file, target, numbers, _Steps(program, progress, release))
+            return _write(plans, file, target, numbers, _Steps(plans, progress, release))
     except OSError as error:
         reason = error.strerror or str(error)
         raise InputError(f"cannot be written: {reason}", where=str(target)) from error
@@ -96,9 +98,9 @@ class _Steps:
     """Tells how far it is, and lets memory go on the way."""
 
     def __init__(
-        self, program: Program, progress: Progress | None, release: Callable[[], None] | None
+        self, plans: Plans, progress: Progress | None, release: Callable[[], None] | None
     ) -> None:
-        self.total = program.weights_bytes
+        self.total = plans.weights_bytes
         self.done = self.kept = 0
         self.progress = progress
         self.release = release
@@ -118,17 +120,17 @@ class _Steps:
 
 
 def _write(
-    program: Program, file: BinaryIO, path: Path, numbers: Numbers | None, steps: _Steps
+    plans: Plans, file: BinaryIO, path: Path, numbers: Numbers | None, steps: _Steps
 ) -> Written:
     # The head's size does not depend on the checksums.
-    start = len(encode(program, numbers))
+    start = len(encode(plans, numbers))
     steps.let_go()
-    blocks = tuple(_write_block(block, file, start, steps) for block in program.blocks)
+    blocks = [_write_block(block, file, start, steps) for block in plans.blocks]
     steps.let_go()
-    head = encode(replace(program, blocks=blocks), numbers)
+    head = encode(plans.written(blocks), numbers)
     file.seek(0)
     file.write(head)
-    nbytes = start + program.weights_bytes
+    nbytes = start + plans.weights_bytes
     file.truncate(nbytes)
     file.flush()
     digest = _hash(file)
