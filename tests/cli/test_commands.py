@@ -232,16 +232,19 @@ def test_interrupt_is_130_and_leaves_nothing(model: Path, tmp_path: Path) -> Non
 def test_bench_prints_json(pelemay: Call, model: Path, tmp_path: Path) -> None:
     answer = pelemay(
         "bench", model, "--backends", "reference,onnx", "--jobs", "import", "--warmup", "0",
-        "--time", "0.1", "--memory-time", "0.1", "--json",
+        "--time", "0.1", "--memory-time", "0.1", "--json", "--html", tmp_path / "report.html",
     )  # fmt: skip
     assert answer.code == 0, answer.err
     suite = json.loads(answer.out)
     labels = {r["scenario"]["backend"] for r in suite["results"]}
     assert labels == {"reference", "onnx"}
+    assert all(result["timeline"]["at_us"] for result in suite["results"])
+    assert "Memory over time" in (tmp_path / "report.html").read_text()
 
 
 @pytest.mark.parametrize(
-    "arguments", [("--save", "x", "--results", "FILE/in"), ("--svg", "FILE/in.svg")]
+    "arguments",
+    [("--save", "x", "--results", "FILE/in"), ("--svg", "FILE/in.svg"), ("--html", "FILE/in.html")],
 )
 def test_bench_refuses_places_before_it_measures(
     pelemay: Call, model: Path, tmp_path: Path, arguments: tuple[str, ...]

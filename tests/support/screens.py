@@ -68,10 +68,14 @@ class Viewer:
             context.close()
 
 
-_TOO_WIDE = """() => [...document.querySelectorAll("body *")].filter((e) => {
-  const box = e.getBoundingClientRect();
-  return box.width && box.right > innerWidth + 1 && !e.closest(".scroll, .unseen, svg, #tip");
-}).map((e) => `too wide: ${e.outerHTML.slice(0, 120)}`)"""
+_TOO_WIDE = """() => {
+  const isCut = (e) => e && (getComputedStyle(e).overflowX !== "visible" || isCut(e.parentElement));
+  return [...document.querySelectorAll("body *:not(svg *, .unseen)")].filter((e) => {
+    const box = e.getBoundingClientRect();
+    const isSeen = box.width && e.checkVisibility({ visibilityProperty: true });
+    return isSeen && box.right > innerWidth + 1 && !isCut(e.parentElement);
+  }).map((e) => `too wide: ${e.outerHTML.slice(0, 120)}`);
+}"""
 
 _TOO_SMALL = """() => [...document.querySelectorAll("body *")].filter((e) =>
   e.matches(":not(script, style, .unseen)") &&
@@ -80,7 +84,8 @@ _TOO_SMALL = """() => [...document.querySelectorAll("body *")].filter((e) =>
 ).map((e) => `too small: ${e.outerHTML.slice(0, 120)}`)"""
 
 _OVER_EACH_OTHER = """(selector) => {
-  const shown = [...document.querySelectorAll(selector)].filter((e) => e.getClientRects().length);
+  const isSeen = (e) => e.checkVisibility({ visibilityProperty: true });
+  const shown = [...document.querySelectorAll(selector)].filter(isSeen);
   const boxes = shown.map((e) => [e.textContent, e.getBoundingClientRect()]);
   const isOver = (p, q) =>
     p.left < q.right - 1 && q.left < p.right - 1 && p.top < q.bottom - 1 && q.top < p.bottom - 1;

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         FORMATTERS,
         format_console,
         format_header,
+        format_html,
         format_json,
         format_markdown,
     )
@@ -39,6 +40,7 @@ _HOMES = {
         "FORMATTERS",
         "format_console",
         "format_header",
+        "format_html",
         "format_json",
         "format_markdown",
     ),
@@ -65,6 +67,7 @@ __all__ = [  # noqa: RUF022 - in the order in which they are used
     "FORMATTERS",
     "format_console",
     "format_header",
+    "format_html",
     "format_json",
     "format_markdown",
     "findings",

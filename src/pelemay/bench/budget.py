@@ -4,9 +4,9 @@ In: options, scenarios, and what the check cost for each. Out: seconds, and opti
 phases. A suite has two stages, first the jobs that import a model, then those that run it, each
 with its part of the budget; what the first does not use is left to the second. In a stage all
 phases shrink by the same factor; starting processes and doing each job at least once does not
-shrink. Where even that is too long, the jobs that run a model give way: a backend that is too
-slow is not waited for, the heap of the others is not followed (peak RSS tells their memory), then
-the longest are left out.
+shrink. Where even that is too long, memory is not followed over time. Then the jobs that run a
+model give way: a backend that is too slow is not waited for, the heap of the others is not
+followed (peak RSS tells their memory), then the longest are left out.
 """
 
 from __future__ import annotations
@@ -45,6 +45,8 @@ class Cost:
         timing = (once if is_once else self.once_s) if options.time_s else 0
         heap = _MEMRAY_START_FACTOR * self.start_s + _MEMRAY_FACTOR * self.once_s
         heap += 0 if is_once else self.once_s  # The sample before those that are followed.
+        steps = self.start_s + 2 * self.once_s + options.timeline_s
+        timing += steps if options.timeline_s else 0
         return once + timing + (heap if options.follows_heap(job) else 0)
 
     def fit_seconds(self) -> float:
@@ -179,6 +181,9 @@ def plan_budget(options: Options, costs: Mapping[Scenario, Cost], left_s: float)
         return Plan(options)
     running = [scenario for scenario in costs if JOBS[scenario.job].runs_model]
     needed = {s: cost.least_seconds(s.job, options) for s, cost in costs.items()}
+    if options.timeline_s and sum(needed.values()) > left_s:
+        options = replace(options, timeline_s=0.0)
+        needed = {s: cost.least_seconds(s.job, options) for s, cost in costs.items()}
     if running and sum(needed.values()) > left_s:
         options = replace(options, no_heap=tuple(sorted({scenario.job for scenario in running})))
         needed = {s: cost.least_seconds(s.job, options) for s, cost in costs.items()}

@@ -36,7 +36,7 @@ def findings(suite: Suite) -> list[str]:
     at least two backends did; of allocated bytes, or of peak resident memory where the heap was
     not followed. Saved results that are compared with do not count where there are new ones.
     """
-    return [f"{describe_model(model)}: {_finding(suite, model)}" for model in suite.models]
+    return [f"{describe_model(model)}: {finding_of(suite, model)}" for model in suite.models]
 
 
 def describe_model(model: ModelInfo) -> str:
@@ -50,7 +50,8 @@ def describe_model(model: ModelInfo) -> str:
     return f"{model.name} ({', '.join(fact for fact in facts if fact)})"
 
 
-def _finding(suite: Suite, model: ModelInfo) -> str:
+def finding_of(suite: Suite, model: ModelInfo) -> str:
+    """The sentence about one model, without its name."""
     fine = [r for r in suite.results if r.scenario.model == model.name and r.is_ok]
     fine = [r for r in fine if not r.scenario.tag] or fine
     for least in (2, 1):

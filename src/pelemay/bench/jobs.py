@@ -11,7 +11,7 @@ The worker imports this module, so it needs nothing that would weigh in a measur
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
@@ -32,10 +32,15 @@ class Case(NamedTuple):
 
 
 class Job(NamedTuple):
-    """A job: how to make it ready, and what it needs."""
+    """A job: how to make it ready, its steps one by one, and what it needs.
+
+    ``follow`` says the name of each step before it does it; the last, "steady", it does again
+    and again.
+    """
 
     name: str
     setup: Callable[[Case], Sample]
+    follow: Callable[[Case], Iterator[str]]
     runs_model: bool
     once_per_process: bool
 
@@ -62,13 +67,45 @@ def _run(case: Case) -> Sample:
     return lambda: runnable.run(case.feeds)
 
 
+def _follow_import(case: Case) -> Iterator[str]:
+    yield "import"
+    held = case.backend.parameters(case.path)
+    while True:
+        yield "steady"
+        del held
+        held = case.backend.parameters(case.path)
+
+
+def _follow_import_and_serialize(case: Case) -> Iterator[str]:
+    yield "import"
+    parameters = case.backend.parameters(case.path)
+    yield "serialize"
+    held = case.backend.serialize(parameters)
+    del parameters
+    while True:
+        yield "steady"
+        del held
+        held = case.backend.serialize(case.backend.parameters(case.path))
+
+
+def _follow_run(case: Case) -> Iterator[str]:
+    yield "load"
+    runnable = case.backend.prepare(case.path, threads=case.threads)
+    yield "first run"
+    held = runnable.run(case.feeds)
+    while True:
+        yield "steady"
+        del held
+        held = runnable.run(case.feeds)
+
+
 JOBS = {
     job.name: job
     for job in (
-        Job("import", _import, runs_model=False, once_per_process=False),
-        Job("import+serialize", _import_and_serialize, runs_model=False, once_per_process=False),
-        Job("load+first run", _load_and_run, runs_model=True, once_per_process=True),
-        Job("run", _run, runs_model=True, once_per_process=False),
+        Job("import", _import, _follow_import, False, False),
+        Job("import+serialize", _import_and_serialize, _follow_import_and_serialize, False, False),
+        Job("load+first run", _load_and_run, _follow_run, True, True),
+        Job("run", _run, _follow_run, True, False),
     )
 }
 DEFAULT_JOBS = ("import+serialize", "load+first run")

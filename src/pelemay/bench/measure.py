@@ -6,7 +6,8 @@ In: a scenario and how to measure it. Out: a :class:`Result`.
    be repeated, the same process then warms up and is timed.
 2. A job that a process can do once only is timed in further fresh processes.
 3. Another process runs under memray (heap).
-4. ``--fit``, when all scenarios are measured: further processes, each in a memory cgroup.
+4. Another process does the job step by step, and what it holds is read over time (timeline).
+5. ``--fit``, when all scenarios are measured: further processes, each in a memory cgroup.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from pelemay.bench.jobs import JOBS
 from pelemay.bench.process import OnSample, Reply, run_worker
 from pelemay.bench.results import Heap, Memory, Result
 from pelemay.bench.scenario import Hooks, Options, Scenario
+from pelemay.bench.timeline import Follower
 from pelemay.bench.watch import Watcher
 from pelemay.errors import BenchmarkError
 
@@ -59,7 +61,7 @@ def measure_scenario(bench: Bench, scenario: Scenario, given: Mapping[str, Any])
     spec = _spec(bench, scenario, given)
     result = _watch_and_time(bench, scenario, spec)
     if result.is_ok:
-        result = _add_heap(bench, result, spec)
+        result = _add_timeline(bench, _add_heap(bench, result, spec), spec)
     bench.hooks.after_scenario(result)
     return result
 
@@ -190,6 +192,21 @@ def _add_heap(bench: Bench, result: Result, spec: Spec) -> Result:
         return _noted(result, "heap", reply.message)
     found = Heap(tuple(reply.answer["allocated"]), tuple(reply.answer["peak"]))
     return replace(result, heap=found)
+
+
+def _add_timeline(bench: Bench, result: Result, spec: Spec) -> Result:
+    options = bench.options
+    if not options.timeline_s:
+        return result
+    follower = Follower()
+    more = {"phase": "follow", "time_s": options.timeline_s}
+    try:
+        reply = run_worker(spec | more, timeout_s=options.timeout_s, on_sample=follower)
+    finally:
+        follower.close()
+    if reply.status != "ok":
+        return _noted(result, "timeline", reply.message)
+    return replace(result, timeline=follower.timeline())
 
 
 def _noted(result: Result, group: str, reason: str) -> Result:

@@ -3,8 +3,9 @@
 In: a specification for :mod:`pelemay.bench.worker`. Out: a :class:`Reply`, never an exception
 for what the worker does: a crash, a kill or a time-out is a status of the reply.
 
-A specification is a dict: ``phase`` ("measure", "heap" or "check"), ``backend``, ``model`` (path),
-``feeds`` (.npz or None), ``threads``, and what the phase needs (``job`` or ``part``, seconds, ...).
+A specification is a dict: ``phase`` ("measure", "heap", "follow" or "check"), ``backend``,
+``model`` (path), ``feeds`` (.npz or None), ``threads``, and what the phase needs (``job`` or
+``part``, seconds, ...).
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from typing import IO, Any
 logger = logging.getLogger(__name__)
 
 OnSample = Callable[[str, int], None]
-"""Called with "before_sample" or "after_sample" and the worker's process id."""
+"""Called with an event ("before_sample", "after_sample", or a step) and the worker's process id."""
 
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 

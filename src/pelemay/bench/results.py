@@ -78,10 +78,28 @@ class Fit:
 
 
 @dataclass(frozen=True)
+class Step:
+    """A stretch of a timeline, up to the next one: "packages", "load", "first run", "steady"."""
+
+    name: str
+    begin_us: int
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """What a process held from its first step on, sampled from outside: bytes at microseconds."""
+
+    at_us: tuple[int, ...]
+    anonymous: tuple[int, ...]
+    file_backed: tuple[int, ...]
+    steps: tuple[Step, ...]
+
+
+@dataclass(frozen=True)
 class Result:
     """A measured scenario; ``status`` is "ok" or says why there is nothing to see.
 
-    ``notes`` maps a group of figures ("heap", "fit") to the reason why it is absent.
+    ``notes`` maps a group of figures ("heap", "fit", "timeline") to the reason why it is absent.
     """
 
     scenario: Scenario
@@ -91,6 +109,7 @@ class Result:
     memory: Memory | None = None
     heap: Heap | None = None
     fit: Fit | None = None
+    timeline: Timeline | None = None
     notes: Mapping[str, str] = field(default_factory=dict)
 
     @property

@@ -83,6 +83,8 @@ class Options:
     ----------
     warmup_s, time_s, memory_time_s : float
         Seconds of warming up, of timing, and of tracking the heap; 0 leaves a phase out.
+    timeline_s : float
+        Seconds of the steady state at the end of a timeline; 0 follows no memory over time.
     min_samples, max_samples : int
         Timing goes on until it has ``min_samples``, or one if a sample is longer than ``time_s``.
     threads : int, optional
@@ -106,6 +108,7 @@ class Options:
     warmup_s: float = 2.0
     time_s: float = 5.0
     memory_time_s: float = 2.0
+    timeline_s: float = 0.0
     min_samples: int = 5
     max_samples: int = 100_000
     threads: int | None = None

@@ -51,6 +51,13 @@ class Suite:
         body = {"schema": SCHEMA, "version": VERSION, **encode(self)}
         return json.dumps(body, indent=1, ensure_ascii=False)
 
+    def _repr_html_(self) -> str:
+        """The report as a notebook shows it."""
+        from pelemay.bench.reports.page import format_html
+        from pelemay.pages import framed
+
+        return framed(format_html(self))
+
     @classmethod
     def from_json(cls, text: str, *, where: str = "") -> Suite:
         """Read what :meth:`to_json` wrote.

@@ -110,6 +110,24 @@ def _repeat(
     return times
 
 
+def follow(spec: Spec, channel: Channel, backend: Any) -> Answer:
+    """Do a job step by step, and tell the parent of each before it begins."""
+    channel.ask("packages")
+    backend.import_runtime()
+    steps = JOBS[spec["job"]].follow(_case(spec, backend))
+    until = None
+    for step in steps:
+        if step != "steady":
+            channel.ask(step)
+        elif until is None:
+            channel.ask(step)
+            until = time.monotonic() + spec["time_s"]
+        elif time.monotonic() > until:
+            break
+    channel.ask("end")
+    return {}
+
+
 def _used_files() -> list[str]:
     """Files whose pages this process may have brought into memory."""
     modules = [getattr(module, "__cached__", None) for module in list(sys.modules.values())]
@@ -206,7 +224,7 @@ def _failure(error: BaseException) -> Answer:
     return {"status": status, "message": f"{kind}{error}"}
 
 
-PHASES = {"measure": measure, "heap": measure_heap, "check": check}
+PHASES = {"measure": measure, "heap": measure_heap, "follow": follow, "check": check}
 
 
 def main(argv: list[str]) -> int:

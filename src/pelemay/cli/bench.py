@@ -19,6 +19,7 @@ EXAMPLES = """\
   pelemay bench model.onnx --backends reference,onnxruntime
   pelemay bench squeezenet1.1-7 --jobs run --warmup 2 --time 5
   pelemay bench resnet101-v1-7 --fit              the smallest memory in which it still ends well
+  pelemay bench resnet101-v1-7 --html report.html the same as a page, with memory over time
   pelemay bench --save before                     keep the figures ...
   pelemay bench --compare bench-results/before.json   ... and compare with them later
   pelemay bench --explain                         what each figure means
@@ -32,6 +33,7 @@ BACKENDS = ("native", "reference", "naive", "onnxruntime", "openvino", "xla")
 """Of these, what is installed; 'onnx' and 'torch' would take most of three minutes."""
 
 _PHASES = {"warmup": 2.0, "time": 5.0, "memory_time": 2.0}
+_TIMELINE_S = 0.4
 _JOBS = "import, import+serialize, load+first run, run"
 
 
@@ -61,6 +63,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--results", metavar="FOLDER", default="bench-results", help="where --save puts them")
     add("--markdown", action="store_true", help="print Markdown instead of tables")
     add("--svg", metavar="FILE", help="also draw the report into a picture")
+    add("--html", metavar="FILE", help="also write the report as a page with pictures")
     add("--explain", action="store_true", help="say what each figure means, and stop")
     add_json_flag(parser)
 
@@ -97,6 +100,7 @@ def _options(args: argparse.Namespace) -> Options:
         warmup_s=phases["warmup"],
         time_s=phases["time"],
         memory_time_s=phases["memory_time"],
+        timeline_s=_TIMELINE_S if args.html or args.json or args.save else 0.0,
         min_samples=args.min_samples,
         threads=args.threads,
         exclude_outliers=args.exclude_outliers,
@@ -114,8 +118,8 @@ def _make_room(args: argparse.Namespace) -> None:
     try:
         if args.save:
             Path(args.results).mkdir(parents=True, exist_ok=True)
-        if args.svg:
-            Path(args.svg).touch()
+        for path in filter(None, (args.svg, args.html)):
+            Path(path).touch()
     except OSError as error:
         raise _not_written(error) from error
 
@@ -158,7 +162,7 @@ def _listed(text: str | None) -> list[str] | None:
 
 
 def _report(suite: Suite, args: argparse.Namespace, seen: Suite | None) -> None:
-    from pelemay.bench import format_console, format_json, format_markdown
+    from pelemay.bench import format_console, format_html, format_json, format_markdown
 
     if args.json:
         sys.stdout.write(format_json(suite))
@@ -170,6 +174,8 @@ def _report(suite: Suite, args: argparse.Namespace, seen: Suite | None) -> None:
         sys.stdout.write(text)
     if args.svg:
         _draw(suite, Path(args.svg))
+    if args.html:
+        _write(Path(args.html), format_html(suite))
 
 
 def _draw(suite: Suite, path: Path) -> None:
@@ -183,8 +189,12 @@ def _draw(suite: Suite, path: Path) -> None:
 
     page = Console(record=True, width=PLAIN_WIDTH, file=StringIO(), force_terminal=True)
     page.print(Text.from_ansi(format_console(suite, width=PLAIN_WIDTH, color=True)))
+    _write(path, page.export_svg(title="pelemay bench"))
+
+
+def _write(path: Path, text: str) -> None:
     try:
-        path.write_text(page.export_svg(title="pelemay bench"), encoding="utf-8")
+        path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise _not_written(error) from error
 

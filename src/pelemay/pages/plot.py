@@ -74,15 +74,30 @@ def _round_step(least: float, base: float) -> float:
 
 
 def logarithmic(least: float, most: float, show: Callable[[float], str], title: str) -> Axis:
-    """An axis of powers of ten around all values from ``least`` (above 0) to ``most``.
+    """An axis around all values from ``least`` (above 0) to ``most``.
 
-    >>> logarithmic(3, 450, str, "").ticks
-    (1.0, 10.0, 100.0, 1000.0)
+    Its ends are 1, 2 or 5 times a power of ten; so are its ticks, or powers of ten where that would
+    be too many.
+
+    Examples
+    --------
+    >>> logarithmic(3, 45, str, "").ticks
+    (2, 5, 10, 20, 50)
+    >>> logarithmic(3, 4500, str, "").ticks
+    (10, 100, 1000)
     """
-    low, high = math.floor(math.log10(least)), math.ceil(math.log10(most))
-    high = max(high, low + 1)
-    ticks = tuple(10.0**power for power in range(low, high + 1))
-    return Axis(ticks[0], ticks[-1], ticks, show, title, is_log=True)
+    first, last = math.floor(math.log10(least)), math.ceil(math.log10(most))
+    round_ones = [m * _power(e) for e in range(first - 1, last + 2) for m in (1, 2, 5)]
+    low = max(value for value in round_ones if value <= least * (1 + 1e-9))
+    high = min(value for value in round_ones if value >= most * (1 - 1e-9) and value > low)
+    ticks = [value for value in round_ones if low <= value <= high]
+    if high / low > 500:
+        ticks = [value for value in ticks if math.log10(value).is_integer()]
+    return Axis(low, high, tuple(ticks), show, title, is_log=True)
+
+
+def _power(exponent: int) -> float:
+    return 10**exponent if exponent >= 0 else float(f"1e{exponent}")
 
 
 def line(x: Axis, y: Axis, points: Iterable[Point], class_: str) -> Html:
@@ -140,6 +155,7 @@ def plot(
     *,
     label: str,
     overlays: Iterable[Html] = (),
+    own: Axis | None = None,
     class_: str = "",
     data_series: str | None = None,
 ) -> Html:
@@ -155,46 +171,64 @@ def plot(
         What is to be seen, for those who do not see it.
     overlays : iterable of Html
         What :func:`mark` made, and other HTML with a place of its own.
+    own : Axis, optional
+        Another axis upwards, of the same values but shorter, that scripts can change to.
     class_ : str
         Further classes of the figure.
     data_series : str, optional
         Name of the page's data that the pointer reads values of; see ``assets/page.js``.
     """
-    grid = [_rule(y1=_down(y, tick), y2=_down(y, tick), x2=_SPAN) for tick in y.ticks]
-    if x.is_log:
-        grid += [_rule(x1=_right(x, tick), x2=_right(x, tick), y2=_SPAN) for tick in x.ticks]
     drawing = element(
         "svg",
-        *grid,
+        *_grid(x, y, own),
         *shapes,
         viewBox=f"0 0 {_SPAN} {_SPAN}",
         preserveAspectRatio="none",
         aria_hidden="true",
+        data_own=f"0 {_down(y, own.high):.2f} {_SPAN} {_right(y, own.high):.2f}" if own else None,
     )
-    across = [_tick(x.show(t), "x", f"left:{number(x.at(t))}%", i) for i, t in enumerate(x.ticks)]
-    upward = [_tick(y.show(t), "y", f"bottom:{number(y.at(t))}%", i) for i, t in enumerate(y.ticks)]
-    return element(
+    inside = element(
         "div",
-        element("div", y.title, class_="axis-title of-y"),
-        element(
-            "div",
-            drawing,
-            *across,
-            *upward,
-            element("div", *overlays, class_="marks"),
-            class_="plot-area",
-            data_series=data_series,
-            tabindex="0" if data_series else None,
-        ),
-        element("div", x.title, class_="axis-title of-x"),
-        class_=f"plot {class_}".strip(),
-        role="group",
-        aria_label=label,
+        drawing,
+        *_ticks(x, "x", "left"),
+        *_ticks(y, "y", "bottom", "shared" if own else ""),
+        *(_ticks(own, "y", "bottom", "own") if own else ()),
+        element("div", *overlays, class_="marks"),
+        class_="plot-area",
+        data_series=data_series,
+        tabindex="0" if data_series else None,
     )
+    above = element("div", y.title, class_="axis-title of-y") if y.title else Html("")
+    below = element("div", x.title, class_="axis-title of-x") if x.title else Html("")
+    classes = f"plot {class_}".strip()
+    return element("div", above, inside, below, class_=classes, role="group", aria_label=label)
 
 
-def _rule(*, x1: float = 0, x2: float = 0, y1: float = 0, y2: float = 0) -> Html:
-    return element("line", x1=x1, x2=x2, y1=y1, y2=y2, class_="grid")
+def _grid(x: Axis, y: Axis, own: Axis | None) -> list[Html]:
+    """Lines through the ticks; values of another axis lie where ``y`` has them."""
+    levels = [("grid shared" if own else "grid", tick) for tick in y.ticks]
+    levels += [("grid own", tick) for tick in (own.ticks if own else ())]
+    lines = [_rule(class_, y1=_down(y, tick), y2=_down(y, tick)) for class_, tick in levels]
+    if x.is_log:
+        lines += [_rule("grid", x1=_right(x, t), x2=_right(x, t), y2=_SPAN) for t in x.ticks]
+    return lines
+
+
+def _ticks(axis: Axis, name: str, side: str, class_: str = "") -> list[Html]:
+    return [
+        element(
+            "span",
+            axis.show(tick),
+            class_=f"tick of-{name} {'odd' if index % 2 else 'even'} {class_}".strip(),
+            style=f"{side}:{number(axis.at(tick))}%",
+            aria_hidden="true",
+        )
+        for index, tick in enumerate(axis.ticks)
+    ]
+
+
+def _rule(class_: str, *, x1: float = 0, x2: float = _SPAN, y1: float = 0, y2: float = 0) -> Html:
+    return element("line", x1=x1, x2=x2, y1=y1, y2=y2, class_=class_)
 
 
 def _right(x: Axis, value: float) -> float:
@@ -203,8 +237,3 @@ def _right(x: Axis, value: float) -> float:
 
 def _down(y: Axis, value: float) -> float:
     return _SPAN - y.at(value) * _SPAN / 100
-
-
-def _tick(text: str, axis: str, style: str, index: int) -> Html:
-    parity = " odd" if index % 2 else ""
-    return element("span", text, class_=f"tick of-{axis}{parity}", style=style, aria_hidden="true")

@@ -4,7 +4,7 @@ In: a suite. Out: text, which the caller writes where it wants. ``FORMATTERS`` m
 format to its function.
 
 >>> sorted(FORMATTERS)
-['console', 'json', 'markdown']
+['console', 'html', 'json', 'markdown']
 """
 
 from __future__ import annotations
@@ -13,9 +13,17 @@ from collections.abc import Callable
 
 from pelemay.bench.reports.console import format_console, format_header
 from pelemay.bench.reports.markdown import format_markdown
+from pelemay.bench.reports.page import format_html
 from pelemay.bench.suite import Suite
 
-__all__ = ["FORMATTERS", "format_console", "format_header", "format_json", "format_markdown"]
+__all__ = [
+    "FORMATTERS",
+    "format_console",
+    "format_header",
+    "format_html",
+    "format_json",
+    "format_markdown",
+]
 
 
 def format_json(suite: Suite) -> str:
@@ -25,6 +33,7 @@ def format_json(suite: Suite) -> str:
 
 FORMATTERS: dict[str, Callable[[Suite], str]] = {
     "console": format_console,
+    "html": format_html,
     "json": format_json,
     "markdown": format_markdown,
 }

@@ -68,16 +68,9 @@ def lines(found: Sequence[Bar], file_bytes: int, width: int) -> list[str]:
     most = max(file_bytes, *(bar.peak for bar in found), 1)
     room = max(10, width - labels - _VALUE - 3)
     drawn = [
-        f"{bar.label:<{labels}}  {draw(*_parts(bar), file_bytes, most=most, width=room)}"
+        f"{bar.label:<{labels}}  {draw(*bar.parts, file_bytes, most=most, width=room)}"
         f" {as_bytes(bar.peak):>{_VALUE}}"
         for bar in found
     ]
     legend = f"{ANONYMOUS} anonymous  {FILE_BACKED} file-backed"
     return [*drawn, f"{legend}  {MARK} the model file, {as_bytes(file_bytes)}"]
-
-
-def _parts(bar: Bar) -> tuple[int, int]:
-    """Divide the exact peak in the proportion that was sampled."""
-    sampled = bar.anonymous + bar.file_backed
-    anonymous = bar.peak * bar.anonymous // sampled if sampled else bar.peak
-    return anonymous, bar.peak - anonymous

@@ -39,6 +39,13 @@ class Bar:
     anonymous: int
     file_backed: int
 
+    @property
+    def parts(self) -> tuple[int, int]:
+        """The exact peak, divided in the proportion that was sampled."""
+        sampled = self.anonymous + self.file_backed
+        anonymous = self.peak * self.anonymous // sampled if sampled else self.peak
+        return anonymous, self.peak - anonymous
+
 
 @dataclass(frozen=True)
 class Section:
@@ -128,7 +135,7 @@ def _remarks(results: Iterable[Result]) -> list[str]:
         if not result.is_ok:
             about.setdefault(f"{result.status}: {result.reason}", []).append(result.scenario.label)
         for group, reason in result.notes.items():
-            titles = ", ".join(figure.title for figure in figures_of(group))
+            titles = ", ".join(figure.title for figure in figures_of(group)) or group
             about.setdefault(f"without {titles}: {reason}", []).append(result.scenario.label)
         if result.memory is not None and not result.memory.is_exact:
             inexact = "peak RSS is sampled: the kernel forbids to reset its own mark"

@@ -139,6 +139,31 @@ const pelemay = (() => {
     });
   }
 
+  // Labels of marks go where they cover neither another label nor a mark; without room they go.
+  const SIDES = ["", "on-left", "above", "below"];
+  const place = (group) => {
+    const within = group.getBoundingClientRect();
+    const taken = [...group.querySelectorAll(".mark i")].map((dot) => dot.getBoundingClientRect());
+    const isFree = (box) =>
+      box.left >= within.left - 4 && box.right <= within.right + 12 &&
+      box.top >= within.top - 20 && box.bottom <= within.bottom + 4 &&
+      taken.every((o) => box.right <= o.left || box.left >= o.right || box.bottom <= o.top || box.top >= o.bottom);
+    for (const label of group.querySelectorAll(".mark-label")) {
+      const mark = label.parentElement;
+      mark.classList.remove(...SIDES.slice(1), "mute");
+      const found = SIDES.find((side) => {
+        mark.classList.remove(...SIDES.slice(1));
+        if (side) mark.classList.add(side);
+        return isFree(label.getBoundingClientRect());
+      });
+      if (found === undefined) mark.classList.add("mute");
+      else taken.push(label.getBoundingClientRect());
+    }
+  };
+  const placeAll = () => document.querySelectorAll(".marks").forEach(place);
+  addEventListener("resize", placeAll);
+  placeAll();
+
   // In a notebook the page is a frame, which takes the height of what is in it.
   if (window.frameElement) {
     const fit = () => { window.frameElement.style.height = `${document.body.scrollHeight + 8}px`; };
