@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -134,3 +135,18 @@ def test_it_can_be_printed(html: str, show: Viewer) -> None:
     assert page.evaluate("getComputedStyle(document.body).color") == "rgb(23, 25, 29)"
     assert page.locator(".controls").first.is_hidden()
     assert len(page.pdf()) > 10_000
+
+
+def test_changes_fit_every_screen(show: Viewer, screen: Screen) -> None:
+    after = followed_suite()
+    results = [
+        replace(r, samples_ns=tuple(t * (2 + i % 3) // 3 for t in r.samples_ns))
+        for i, r in enumerate(after.results)
+    ]
+    before = replace(after, tag="before", results=tuple(results))
+    page = show(format_html(after, [before]), screen)
+    assert misplaced(page, f"{TEXTS}, .ratio-row .name, .ratio-row .value") == []
+    row = page.locator(".ratio-row.more").first
+    row.focus()
+    dot, one = row.locator(".dot").bounding_box(), page.locator(".ratio-lines .one").bounding_box()
+    assert dot["x"] > one["x"]

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from pelemay.cli import COMMANDS
+from support.suites import fixed_suite
 
 Call = Callable[..., Any]
 
@@ -255,3 +256,21 @@ def test_bench_refuses_places_before_it_measures(
     assert (answer.code, answer.out) == (1, "")
     assert answer.err.startswith(f"pelemay: {tmp_path / 'file'}")
     assert "cannot be written" in answer.err
+
+
+def test_report_shows_saved_figures_and_what_changed(pelemay: Call, tmp_path: Path) -> None:
+    suite = fixed_suite()
+    files = [suite.save(tmp_path / f"{tag}.json", tag) for tag in ("before", "after")]
+    alone = pelemay("report", files[0])
+    assert alone.code == 0
+    assert "7,200x less" in " ".join(alone.out.split())
+    both = pelemay("report", *files)
+    assert "No difference from before is seen" in both.out
+    changes = json.loads(pelemay("report", *files, "--json").out)[0]["changes"]
+    assert {change["verdict"] for change in changes} == {"no difference seen", "not tested"}
+    page = tmp_path / "report.html"
+    written = pelemay("report", *files, "--html", page)
+    assert (written.code, written.out) == (0, "")
+    assert "Since before" in page.read_text()
+    missing = pelemay("report", tmp_path / "nothing.json")
+    assert (missing.code, missing.out) == (1, "")

@@ -20,7 +20,7 @@ from pelemay import __version__
 from pelemay.errors import PelemayError
 
 COMMANDS = (
-    *("bench", "run", "compile", "plan", "tune"),
+    *("bench", "report", "run", "compile", "plan", "tune"),
     *("check", "inspect", "models", "cache", "doctor"),
 )
 

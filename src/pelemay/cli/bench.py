@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -85,7 +86,7 @@ def run(args: argparse.Namespace) -> int:
     if args.save:
         saved = suite.save(Path(args.results) / f"{args.save}.json", args.save)
         console(stderr=True).print(f"saved: {saved}", markup=False)
-    _report(suite.compared_with(before), args, watcher.seen)
+    _report(suite, before, args, watcher.seen)
     return 0 if suite.is_ok else 1
 
 
@@ -161,9 +162,12 @@ def _listed(text: str | None) -> list[str] | None:
     return [item.strip() for item in text.split(",") if item.strip()] if text else None
 
 
-def _report(suite: Suite, args: argparse.Namespace, seen: Suite | None) -> None:
+def _report(
+    measured: Suite, before: Sequence[Suite], args: argparse.Namespace, seen: Suite | None
+) -> None:
     from pelemay.bench import format_console, format_html, format_json, format_markdown
 
+    suite = measured.compared_with(before)
     if args.json:
         sys.stdout.write(format_json(suite))
     elif args.markdown:
@@ -175,7 +179,7 @@ def _report(suite: Suite, args: argparse.Namespace, seen: Suite | None) -> None:
     if args.svg:
         _draw(suite, Path(args.svg))
     if args.html:
-        _write(Path(args.html), format_html(suite))
+        _write(Path(args.html), format_html(measured, before))
 
 
 def _draw(suite: Suite, path: Path) -> None:

@@ -5,8 +5,11 @@ In: a suite. Out: the text of one HTML file. See :mod:`pelemay.pages`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from pelemay.bench.finding import describe_model, finding_of, findings
 from pelemay.bench.reports.page.bars import memory_bars
+from pelemay.bench.reports.page.compared import changes_since
 from pelemay.bench.reports.page.over_time import memory_over_time
 from pelemay.bench.reports.page.scatter import time_and_memory
 from pelemay.bench.reports.page.tables import all_figures, how_taken, machine
@@ -21,11 +24,22 @@ _BARS = (
 )
 
 
-def format_html(suite: Suite) -> str:
-    """The whole report as one page."""
+def format_html(suite: Suite, before: Sequence[Suite] = ()) -> str:
+    """The whole report as one page.
+
+    Parameters
+    ----------
+    suite : Suite
+        What was measured.
+    before : sequence of Suite
+        Others, whose figures stand beside those of the suite, and from which changes are told.
+    """
+    changes = [changes_since(earlier, suite) for earlier in before]
+    suite = suite.compared_with(before)
     found = list(groups(suite))
     over_time, data = memory_over_time(found, is_wanted=suite.options.timeline_s > 0)
     made = [
+        *changes,
         _others(suite),
         Section("Memory at most", memory_bars(found), _BARS),
         time_and_memory(found),
@@ -36,6 +50,8 @@ def format_html(suite: Suite) -> str:
     ]
     first = _first(suite)
     said = finding_of(suite, first) if first else "nothing was measured."
+    if changes:
+        said = str(changes[0].intro)
     page = Page(
         kind="pelemay bench",
         title=f"pelemay bench: {', '.join(model.name for model in suite.models)}",
