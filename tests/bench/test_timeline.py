@@ -48,12 +48,13 @@ def test_a_process_that_is_gone_has_no_timeline() -> None:
 
 
 def held_in(timeline: Timeline, name: str) -> list[int]:
-    """Anonymous bytes that were read during a step."""
+    """Anonymous bytes that were read during a step, and last before it."""
     begins = [step.begin_us for step in timeline.steps]
     number = [step.name for step in timeline.steps].index(name)
     end = begins[number + 1] if number + 1 < len(begins) else timeline.at_us[-1] + 1
-    read = zip(timeline.at_us, timeline.anonymous, strict=True)
-    return [held for at, held in read if begins[number] <= at < end]
+    read = list(zip(timeline.at_us, timeline.anonymous, strict=True))
+    before = [held for at, held in read if at <= begins[number]]
+    return before[-1:] + [held for at, held in read if begins[number] <= at < end]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
