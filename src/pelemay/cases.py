@@ -91,6 +91,15 @@ class Case:
         """The size that is a range, with its name."""
         return next(((n, s) for n, s in self.dims.items() if isinstance(s, Span)), None)
 
+    def followers(self, name: str) -> dict[str, str]:
+        """The sizes that follow one of that name, each with how, in words."""
+        sizes = {n: size for n, size in self.dims.items() if isinstance(size, Follows)}
+        return {
+            n: f"{name}{size.more:+}" if size.more else name
+            for n, size in sizes.items()
+            if size.other == name
+        }
+
     @property
     def count(self) -> int:
         """How many sets of shapes it is."""

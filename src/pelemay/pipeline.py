@@ -171,11 +171,54 @@ def lowered(
     values: Mapping[str, Any] | None = None,
     target: Target | None = None,
 ) -> list[Program]:
-    """The programs of a case, their weights not yet made; parameters as for :func:`compile`."""
-    return [
-        lower(model, bound_shapes(model, case, number), values, target)
-        for number in range(case.count)
+    """The programs of a case, their weights not yet made; parameters as for :func:`compile`.
+
+    Raises
+    ------
+    InputError
+        If a range is asked for within a limit.
+    UnsupportedError
+        If a range has to be cut into too many programs.
+    """
+    if case.span is None:
+        return [lower(model, bound_shapes(model, case), values, target)]
+    from pelemay.compilation import Sized, ranged
+
+    if target is not None and (target.budget_bytes or target.arena_bytes):
+        what = "a range is planned with whole values, so it takes neither a budget nor an arena"
+        raise InputError(what, hint="list the sizes that are needed, such as --dim batch=1,4,8")
+    arrays = _arrays(model, values or {})
+    bound = [
+        _closed(model, bound_shapes(model, case, number), arrays) for number in range(case.count)
     ]
+    sizes = [Sized(shapes, _facts(model, shapes, arrays)) for shapes in bound]
+
+    def describe(first: int, last: int, stride: int) -> dict[str, Any]:
+        return _described(model, case, bound, range(first, last + 1, stride))
+
+    return ranged(model.graph, sizes, arrays, target=target, describe=describe)
+
+
+def _described(
+    model: Model,
+    case: Case,
+    bound: Sequence[Mapping[str, tuple[int, ...]]],
+    members: range,
+) -> dict[str, Any]:
+    """What a program for some sizes of a range says of them; nothing where it is for one."""
+    if len(members) == 1 or case.span is None:
+        return {}
+    from pelemay.passes.bind import open_sizes
+
+    name, span = case.span
+    names = {name: name, **case.followers(name)}
+    shapes: dict[str, list[Any]] = {n: list(shape) for n, shape in bound[members[-1]].items()}
+    for n, shape in open_sizes(model.graph).items():
+        if n in shapes and n not in case.shapes:
+            shapes[n] = [names.get(str(d), size) for d, size in zip(shape, shapes[n], strict=True)]
+    numbers = span.numbers
+    ends = [numbers[members[0]], numbers[members[-1]], span.step * members.step]
+    return {"shapes": shapes, "range": {name: ends}}
 
 
 def bound_shapes(model: Model, case: Case, number: int = 0) -> dict[str, tuple[int, ...]]:

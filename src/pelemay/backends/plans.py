@@ -94,8 +94,10 @@ class PlansRunnable:
             if self._options["limit"] is not None:
                 engine = None
                 self._ready.clear()
-            program = at_size(self._plans[number][0], size)
-            self._ready[key] = ProgramRunnable(program, engine=engine, **self._options)
+            plan, metadata = self._plans[number]
+            self._ready[key] = ProgramRunnable(
+                at_size(plan, size), engine=engine, metadata=metadata, **self._options
+            )
         self._ready.move_to_end(key)
         while len(self._ready) > self._kept:
             self._ready.popitem(last=False)

@@ -50,6 +50,8 @@ class ProgramRunnable:
         what is left beside everything else; if not given, they are mapped.
     engine : pelemay.engine.Engine, optional
         Of another program of the same file: this one runs in its memory, with its workers.
+    metadata : mapping, optional
+        What :func:`metadata_of` gives, where it is known already.
 
     Raises
     ------
@@ -70,6 +72,7 @@ class ProgramRunnable:
         verify: str = "never",
         limit: Limit | None = None,
         engine: Engine | None = None,
+        metadata: Mapping[str, Any] | None = None,
     ) -> None:
         if verify not in VERIFY:
             raise InputError(f"verify={verify!r}; it can be one of {list(VERIFY)}")
@@ -77,7 +80,7 @@ class ProgramRunnable:
         self._verifies_runs = verify == "always"
         if verify != "never":
             verify_weights(self.program)
-        self.metadata = metadata_of(self.program)
+        self.metadata = metadata_of(self.program) if metadata is None else metadata
         host = HostNodes(self.program, self.metadata)
         self._host, self._called = host, host if self.metadata.get("host") else None
         self._claim: Claim | None = None

@@ -35,6 +35,7 @@ EXAMPLES = """\
   pelemay compile model.onnx --shape x=1x3x224x224
   pelemay compile model.onnx --shape x=1x3x224x224 --and --shape x=1x3x320x320
   pelemay compile model.onnx --dim batch=1,4,8     three plans in one file, the weights once
+  pelemay compile model.onnx --dim seq=1..128      one plan for all lengths
   pelemay compile model.onnx --budget 6MiB         to run in little memory; see 'pelemay plan'
   pelemay compile model.onnx --weights int8        a quarter of the file, and what that costs
   pelemay compile model.onnx --no-fallback         fail if a node has no instruction"""

@@ -45,10 +45,10 @@ def plan_graph(graph: Graph) -> Plan:
     return finish(facts, choose(facts))
 
 
-def finish(facts: Facts, choice: Choice) -> Plan:
-    """Give the buffers of a choice their offsets."""
+def finish(facts: Facts, choice: Choice, offsets: Sequence[int] | None = None) -> Plan:
+    """Give the buffers of a choice their offsets: those given, or what the search finds."""
     assignment = choice.assignment
-    buffers = _placed(choice.buffers)
+    buffers = _placed(choice.buffers, offsets)
     return Plan(
         graph=replace(facts.graph, nodes=tuple(facts.graph.nodes[i] for i in assignment.order)),
         placements=_placements(facts, assignment, buffers),
@@ -60,9 +60,10 @@ def finish(facts: Facts, choice: Choice) -> Plan:
     )
 
 
-def _placed(buffers: Sequence[Buffer]) -> tuple[Buffer, ...]:
-    blocks = [Block(b.first, b.last + 1, aligned(b.nbytes)) for b in buffers]
-    offsets = plan_offsets(blocks, alignment=ALIGNMENT)
+def _placed(buffers: Sequence[Buffer], offsets: Sequence[int] | None) -> tuple[Buffer, ...]:
+    if offsets is None:
+        blocks = [Block(b.first, b.last + 1, aligned(b.nbytes)) for b in buffers]
+        offsets = plan_offsets(blocks, alignment=ALIGNMENT)
     return tuple(replace(b, offset=o) for b, o in zip(buffers, offsets, strict=True))
 
 
