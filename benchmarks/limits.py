@@ -97,7 +97,7 @@ class Outcome:
 class Case:
     """A network with feeds and the answer that is expected."""
 
-    def __init__(self, name: str, folder: Path) -> None:
+    def __init__(self, name: str, folder: Path, feeds: dict[str, Any] | None = None) -> None:
         import onnxruntime as ort
 
         from pelemay import models
@@ -105,7 +105,7 @@ class Case:
 
         self.name, self.folder = name, folder
         self.path = Path(name) if name.endswith(".onnx") else models.get(name).path
-        self.feeds = make_feeds(inputs_of_model(self.path), seed=0)
+        self.feeds = feeds or make_feeds(inputs_of_model(self.path), seed=0)
         self.shapes = {n: x.shape for n, x in self.feeds.items()}
         for i, x in enumerate(self.feeds.values()):
             np.save(folder / f"in{i}.npy", x)
