@@ -13,7 +13,7 @@ own = Opset("bed.layers", 1)
 
 
 @script(own)
-def layer(x, w, b):  # type: ignore[no-untyped-def] # noqa: ANN
+def layer(x, w, b):
     """A layer as a function of the model's own."""
     y = op.Add(op.MatMul(x, w), b)
     return y * op.Sigmoid(y)
