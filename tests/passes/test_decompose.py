@@ -12,7 +12,10 @@ from pelemay.backends.reference import numpy_table
 from pelemay.graph import ArrayConstant, DType, Graph, Node, TensorType, check
 from pelemay.graph.evaluate import evaluate
 from pelemay.graph.typing import infer
-from pelemay.passes.decompose import MEANINGS, decompose
+from pelemay.passes.decompose import MEANINGS, QUANTIZED, decompose, decompose_quantized
+from pelemay.passes.gemm import lower_products
+from pelemay.passes.layout import lay_out
+from pelemay.passes.quantized import fuse_quantized
 from pelemay.passes.simplify import simplify
 
 
@@ -33,16 +36,27 @@ def assert_gone(graph: Graph) -> None:
 
 
 CASES = {
-    "quantize": one("QuantizeLinear", "float32 2 3 4, float32, uint8"),
-    "along an axis": one("QuantizeLinear", "float32 2 3 4, float32 3, int8 3", axis=-2),
     "in blocks": one("QuantizeLinear", "float32 2 3 4, float32 2 3 2", axis=2, block_size=2),
     "to 16 bits": one("QuantizeLinear", "float32 2 3 4, float32, int16"),
     "to a float of one byte": one(
         "QuantizeLinear", "float32 2 3 4, float32", output_dtype=DType.FLOAT8_E4M3FN
     ),
-    "dequantize": one("DequantizeLinear", "uint8 2 3, float32 3, uint8 3"),
     "dequantize blocks": one("DequantizeLinear", "int8 2 6, float32 2 3", block_size=2),
     "dequantize to halves": one("DequantizeLinear", "int8 2 6, float16, int8"),
+    "moved windows": one(
+        "DeformConv", "float32 1 4 5 5, float32 2 2 2 2, float32 1 8 4 4, float32 2", group=2
+    ),
+    "training": one(
+        "BatchNormalization",
+        "float32 4 3 2, float32 3, float32 3, float32 3, float32 3",
+        3,
+        training_mode=1,
+    ),
+}
+INTEGERS = {
+    "quantize": one("QuantizeLinear", "float32 2 3 4, float32, uint8"),
+    "along an axis": one("QuantizeLinear", "float32 2 3 4, float32 3, int8 3", axis=-2),
+    "dequantize": one("DequantizeLinear", "uint8 2 3, float32 3, uint8 3"),
     "dynamic": one("DynamicQuantizeLinear", "float32 2 3", 3),
     "integer product": one("MatMulInteger", "uint8 2 5 3, int8 3 4, uint8, int8 4"),
     "integer convolution": one(
@@ -60,15 +74,6 @@ CASES = {
         "QLinearConv",
         "uint8 1 3 6 6, float32, uint8, uint8 4 3 3 3, float32 4, uint8 4, float32, uint8, int32 4",
     ),
-    "moved windows": one(
-        "DeformConv", "float32 1 4 5 5, float32 2 2 2 2, float32 1 8 4 4, float32 2", group=2
-    ),
-    "training": one(
-        "BatchNormalization",
-        "float32 4 3 2, float32 3, float32 3, float32 3, float32 3",
-        3,
-        training_mode=1,
-    ),
 }
 
 
@@ -76,6 +81,13 @@ CASES = {
 def test_steps(graph: Graph, kept: Any) -> None:
     assert_gone(kept(graph, decompose))
     assert_gone(kept(graph, decompose, simplify))
+
+
+@pytest.mark.parametrize("graph", INTEGERS.values(), ids=INTEGERS)
+def test_steps_of_integers(graph: Graph, kept: Any) -> None:
+    passes = (simplify, decompose, lower_products, lay_out, fuse_quantized, decompose_quantized)
+    after = kept(graph, *passes)
+    assert [node.op for node in after.nodes if (node.domain, node.op) in QUANTIZED] == []
 
 
 @pytest.mark.parametrize("activation", ["none", "silu"])

@@ -23,7 +23,7 @@ from pelemay.graph.typing import infer
 from pelemay.passes.batch_normalization import expand_batch_normalization
 from pelemay.passes.bind import bind, open_sizes
 from pelemay.passes.concats import nest_concats
-from pelemay.passes.decompose import decompose
+from pelemay.passes.decompose import decompose, decompose_quantized
 from pelemay.passes.einsum import lower_einsums
 from pelemay.passes.fold_scales import fold_scales
 from pelemay.passes.fuse_activation import fuse_activations
@@ -37,6 +37,8 @@ from pelemay.passes.layout import lay_out
 from pelemay.passes.outputs import separate_outputs
 from pelemay.passes.pad import fuse_pads
 from pelemay.passes.push_slices import push_slices
+from pelemay.passes.quantized import fuse_quantized
+from pelemay.passes.quantized.dynamic import fuse_dynamic
 from pelemay.passes.simplify import simplify
 from pelemay.passes.widen_half import widen_half
 
@@ -56,6 +58,10 @@ PASSES: tuple[Pass, ...] = (
     lower_products,
     simplify,
     lay_out,
+    simplify,
+    fuse_quantized,
+    fuse_dynamic,
+    decompose_quantized,
     simplify,
     fuse_pads,
     fold_scales,
@@ -155,4 +161,4 @@ def _tell_peak(name: str, after: Graph, before: int, peak: Callable[[Graph], int
     return now
 
 
-__all__ = ["PASSES", "Pass", "bind", "open_sizes", "run_passes"]
+__all__ = ["PASSES", "Pass", "bind", "decompose_quantized", "open_sizes", "run_passes"]

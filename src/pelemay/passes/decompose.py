@@ -5,16 +5,17 @@ and the like are operations that have instructions. The steps come from the oper
 each meaning is run once over traced arrays.
 
 >>> from pelemay.graph import DType, Graph, Node, TensorType
->>> a, y = TensorType(DType.UINT8, (2, 3)), TensorType(DType.INT32, (2, 2))
->>> node = Node("MatMulInteger", ("a", "b"), ("y",))
->>> graph = Graph("g", {"a": a, "b": TensorType(DType.UINT8, (3, 2))}, {"y": y}, (node,))
+>>> x, y = TensorType(DType.INT16, (2,)), TensorType(DType.FLOAT32, (2,))
+>>> node = Node("DequantizeLinear", ("x", "s"), ("y",))
+>>> graph = Graph("g", {"x": x, "s": TensorType(DType.FLOAT32, ())}, {"y": y}, (node,))
 >>> [made.op for made in decompose(graph).nodes]
-['Cast', 'Cast', 'MatMul', 'Identity']
+['Cast', 'Cast', 'Mul', 'Identity']
 """
 
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -22,11 +23,13 @@ import numpy as np
 
 from pelemay.errors import ExecutionError, PelemayError, UnsupportedError
 from pelemay.graph import DType, Graph, Kind, Node
-from pelemay.graph.operations import table
+from pelemay.graph.operations import microsoft_quantized, quantized, table
 from pelemay.graph.operations.casting import cast_to
 from pelemay.graph.operations.common import in_float32
+from pelemay.graph.operations.fused import DOMAIN
 from pelemay.graph.operations.microsoft import DOMAIN as MICROSOFT
-from pelemay.passes.matching import dtype_of
+from pelemay.graph.operations.quantized import BYTES
+from pelemay.passes.matching import dtype_of, operand, shape_of
 from pelemay.passes.rewrite import Rewriter
 from pelemay.passes.tracing import trace
 
@@ -53,14 +56,24 @@ def decompose(graph: Graph) -> Graph:
         The graph itself if there is no such operation.
     """
     for meanings in (MEANINGS, CASTS):
-        graph = _decomposed(graph, meanings)
+        graph = _decomposed(graph, meanings, _is_wanted)
     return graph
 
 
-def _decomposed(graph: Graph, meanings: Meanings) -> Graph:
+def decompose_quantized(graph: Graph) -> Graph:
+    """Put the steps of a meaning in the place of each operation of :data:`QUANTIZED`.
+
+    Requires types. Guarantees nothing, as :func:`decompose`.
+    """
+    return _decomposed(graph, QUANTIZED, lambda graph, node: True)
+
+
+def _decomposed(
+    graph: Graph, meanings: Meanings, is_wanted: Callable[[Graph, Node], bool]
+) -> Graph:
     rewriter = Rewriter(graph)
     for index, node in enumerate(graph.nodes):
-        if node.version or (node.domain, node.op) not in meanings or not _is_wanted(graph, node):
+        if node.version or (node.domain, node.op) not in meanings or not is_wanted(graph, node):
             continue
         try:
             nodes = trace(rewriter, node, meanings)
@@ -72,13 +85,28 @@ def _decomposed(graph: Graph, meanings: Meanings) -> Graph:
 
 
 def _is_wanted(graph: Graph, node: Node) -> bool:
+    if node.domain == MICROSOFT:
+        return True
     if node.op == "BatchNormalization":
         return bool(node.attributes.get("training_mode", 0))
     if node.op == "FlexAttention":
         return any(True for _ in node.graphs) or dtype_of(graph, node.inputs[0]) is DType.FLOAT64
+    if node.op in ("QuantizeLinear", "DequantizeLinear"):
+        return not _is_plain(graph, node)
+    if node.op == "MatMulInteger":
+        rows, columns = (shape_of(graph, operand(node, index)) or () for index in (2, 3))
+        return math.prod(rows) != 1 or len(columns) > 1
     if node.op == "Cast":
         return _is_tiny(dtype_of(graph, node.inputs[0])) or _is_tiny(node.attributes["to"])
     return True
+
+
+def _is_plain(graph: Graph, node: Node) -> bool:
+    """Whether it stands between 8-bit integers and float32, with a scale or one for each place."""
+    kinds = {dtype_of(graph, name) for name in (node.inputs[0], node.outputs[0])}
+    plain = DType.FLOAT32 in kinds and not kinds.isdisjoint(BYTES)
+    scale = dtype_of(graph, node.inputs[1]) is DType.FLOAT32
+    return plain and scale and not any(map(node.attributes.get, ("block_size", "precision")))
 
 
 def _is_tiny(dtype: Any) -> bool:
@@ -141,14 +169,12 @@ MEANINGS: Meanings = {
     ("", "BatchNormalization"): None,
     ("", "CausalConvWithState"): _causal_conv,
     ("", "Compress"): _compress,
-    ("", "ConvInteger"): None,
     ("", "DeformConv"): None,
     ("", "DequantizeLinear"): None,
-    ("", "DynamicQuantizeLinear"): None,
     ("", "Loop"): None,
     ("", "MatMulInteger"): None,
-    ("", "QLinearConv"): None,
-    ("", "QLinearMatMul"): None,
+    ("", "QLinearConv"): microsoft_quantized.qlinear_conv,
+    ("", "QLinearMatMul"): microsoft_quantized.qlinear_matmul,
     ("", "QuantizeLinear"): None,
     ("", "Scan"): None,
     ("", "SimplifiedLayerNormalization"): None,
@@ -156,6 +182,14 @@ MEANINGS: Meanings = {
     **{key: None for key in table() if key[0] == MICROSOFT},
 }
 """What is decomposed, and for some another meaning than the table's."""
+
+QUANTIZED: Meanings = {
+    ("", "DequantizeLinear"): None,
+    ("", "DynamicQuantizeLinear"): None,
+    ("", "QuantizeLinear"): None,
+    **dict.fromkeys((DOMAIN, row.name) for row in quantized.ROWS),
+}
+"""What of the dialect of integers has no instruction, after passes have made it."""
 
 CASTS: Meanings = {("", "Cast"): _cast_tiny}
 """What is decomposed after that, because the steps of others have it too."""

@@ -14,13 +14,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from pelemay.graph import ArrayConstant, Constant, DType
+from pelemay.graph.operations.quantization import dequantize
 
 Array = npt.NDArray[Any]
 
@@ -65,6 +66,74 @@ class Derived:
         return view
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Dequantized:
+    """A constant that is stored as integers with scales; as real numbers it is there when read.
+
+    Whoever computes with integers takes ``integers``, ``scale`` and ``zero_point`` instead. Moving
+    its axes moves those of the integers, so that it stays one.
+
+    Attributes
+    ----------
+    integers, scale : Constant
+        What DequantizeLinear reads.
+    zero_point : Constant or None
+        Likewise.
+    axis : int
+        Along which scales differ, counted from the front; of no meaning where there is one.
+    block_size : int
+        Elements along that axis that share a scale; 0 where each place has its own.
+    dtype : DType
+        Of the real numbers.
+    """
+
+    integers: Constant
+    scale: Constant
+    zero_point: Constant | None
+    axis: int
+    block_size: int
+    dtype: DType
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """That of the integers."""
+        return self.integers.shape
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the real numbers."""
+        return self.dtype.bytes_of(math.prod(self.shape))
+
+    @property
+    def is_uniform(self) -> bool:
+        """Whether one scale is for all."""
+        return math.prod(self.scale.shape) == 1
+
+    def array(self) -> Array:
+        """The real numbers, read-only; computed now."""
+        result = self.real(self.integers.array(), self.axis)
+        view = np.asarray(result, self.dtype.numpy).view()
+        view.flags.writeable = False
+        return view
+
+    def real(self, integers: Array, axis: int) -> Array:
+        """Other integers as real numbers, by the scales of this one along ``axis``."""
+        import array_api_compat.numpy as xp
+
+        zero = None if self.zero_point is None else self.zero_point.array()
+        return np.asarray(
+            dequantize(
+                xp,
+                integers,
+                self.scale.array(),
+                zero,
+                axis=axis,
+                block_size=self.block_size,
+                output_dtype=self.dtype,
+            )
+        )
+
+
 def derived(
     operation: str,
     compute: Callable[..., Array],
@@ -98,6 +167,9 @@ def permuted(constant: Constant, perm: Sequence[int]) -> Constant:
     order = tuple(perm)
     if order == tuple(range(len(order))):
         return constant
+    if isinstance(constant, Dequantized) and not constant.block_size:
+        axis = constant.axis if constant.is_uniform else order.index(constant.axis)
+        return replace(constant, integers=permuted(constant.integers, order), axis=axis)
     shape = [constant.shape[i] for i in order]
     return derived("Transpose", lambda x: x.transpose(order), constant, shape=shape)
 
@@ -107,7 +179,21 @@ def reshaped(constant: Constant, shape: Sequence[int]) -> Constant:
     wanted = tuple(shape)
     if wanted == constant.shape:
         return constant
+    if isinstance(constant, Dequantized) and not constant.block_size:
+        axis = _axis_after(constant, wanted)
+        if axis is not None:
+            return replace(constant, integers=reshaped(constant.integers, wanted), axis=axis)
     return derived("Reshape", lambda x: x.reshape(wanted), constant, shape=wanted)
+
+
+def _axis_after(constant: Dequantized, shape: Sequence[int]) -> int | None:
+    """Where the scales' axis is in another shape; None where it is no axis of its own there."""
+    if constant.is_uniform:
+        return 0
+    before = math.prod(constant.shape[: constant.axis])
+    size = constant.shape[constant.axis]
+    places = (i for i, n in enumerate(shape) if n == size and math.prod(shape[:i]) == before)
+    return next(places, None)
 
 
 def broadcast(constant: Constant, shape: Sequence[int]) -> Constant:

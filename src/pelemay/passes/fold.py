@@ -26,8 +26,8 @@ from pelemay.graph import ArrayConstant, Constant, DType, Graph, Kind, Node, Ten
 from pelemay.graph.evaluate import Table, evaluate
 from pelemay.graph.operations import find
 from pelemay.graph.typing import infer
-from pelemay.passes.derived import Derived, widened
-from pelemay.passes.matching import shape_of, tensor
+from pelemay.passes.derived import Dequantized, Derived, permuted, reshaped, widened
+from pelemay.passes.matching import operand, permutation, shape_of, tensor
 
 SMALL_BYTES = 64 << 10
 """A constant up to this size may come from anything; a larger one has to come from as much."""
@@ -197,6 +197,9 @@ def _size(kind: TensorType) -> int:
 def _computed(
     node: Node, kinds: Mapping[str, TensorType], sources: Mapping[str, Constant]
 ) -> dict[str, Constant] | None:
+    quantized = _dequantized(node, kinds, sources)
+    if quantized is not None:
+        return {node.outputs[0]: quantized}
     if max(map(_size, kinds.values())) <= EAGER_BYTES:
         return _evaluated(node, sources)
     given = tuple(sources.values())
@@ -208,6 +211,31 @@ def _computed(
         compute = _recipe(node, name, tuple(sources))
         found[name] = Derived(kind.dtype, _sizes(kind), given, f"fold {node.op}", compute)
     return found
+
+
+_VIEWS = frozenset({"Flatten", "Reshape", "Squeeze", "Unsqueeze"})
+
+
+def _dequantized(
+    node: Node, kinds: Mapping[str, TensorType], sources: Mapping[str, Constant]
+) -> Constant | None:
+    """Integers that are made real numbers, and those moved; they stay what they are stored as."""
+    first = sources.get(node.inputs[0]) if node.inputs else None
+    if node.domain or first is None:
+        return None
+    kind = kinds[node.outputs[0]]
+    if node.op == "DequantizeLinear":
+        axis, block = (node.attributes.get(*pair) for pair in (("axis", 1), ("block_size", 0)))
+        assert isinstance(axis, int)
+        assert isinstance(block, int)
+        zero = sources.get(operand(node, 2))
+        at = axis % max(1, len(first.shape))
+        return Dequantized(first, sources[node.inputs[1]], zero, at, block, kind.dtype)
+    if not isinstance(first, Dequantized):
+        return None
+    if node.op == "Transpose":
+        return permuted(first, permutation(node, len(first.shape)))
+    return reshaped(first, _sizes(kind)) if node.op in _VIEWS else None
 
 
 def _is_wider(dtype: DType, narrow: DType) -> bool:

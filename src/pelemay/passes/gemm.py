@@ -1,7 +1,8 @@
 """Matrix products in the dialect's one form.
 
-In: Gemm and MatMul of float32. Out: ``pelemay::MatMul`` with its factor, transpositions as flags
-and a constant bias; what else Gemm adds becomes a residual, or an Add.
+In: Gemm and MatMul of float32, MatMulInteger. Out: ``pelemay::MatMul`` with its factor,
+transpositions as flags and a constant bias; what else Gemm adds becomes a residual, or an Add. Of
+integers it is ``pelemay::QMatMul``.
 
 >>> from pelemay.graph import DType, Graph, Node, TensorType
 >>> x = TensorType(DType.FLOAT32, (3, 3))
@@ -13,7 +14,7 @@ and a constant bias; what else Gemm adds becomes a residual, or an Add.
 
 from __future__ import annotations
 
-from pelemay.graph import Attribute, Constant, Graph, Node
+from pelemay.graph import Attribute, Constant, DType, Graph, Node
 from pelemay.graph.operations.fused import DOMAIN
 from pelemay.passes.derived import broadcast, derived, reshaped
 from pelemay.passes.emitting import Emitter
@@ -24,13 +25,14 @@ Shape = tuple[int, ...]
 
 
 def lower_products(graph: Graph) -> Graph:
-    """Write every float32 Gemm and MatMul as ``pelemay::MatMul``.
+    """Write every float32 Gemm and MatMul as ``pelemay::MatMul``, MatMulInteger as ``QMatMul``.
 
     Requires static types. Guarantees that both operands have at least two dimensions.
     """
     rewriter = Rewriter(graph)
     for index, node in enumerate(graph.nodes):
-        if not is_standard(node, "Gemm", "MatMul") or not is_float32(graph, *node.inputs):
+        real = is_standard(node, "Gemm", "MatMul") and is_float32(graph, *node.inputs)
+        if not real and not is_standard(node, "MatMulInteger"):
             continue
         if all(shape_of(graph, name) is not None for name in (*node.inputs, *node.outputs) if name):
             emitter = Emitter(rewriter, node.outputs[0])
@@ -44,7 +46,7 @@ def lower_products(graph: Graph) -> Graph:
 
 def _matmul(emitter: Emitter, node: Node) -> None:
     """A vector is a matrix of one row, or of one column."""
-    a, b = node.inputs
+    a, b, *zeros = node.inputs
     shape = emitter.shape(emitter.output)
     full = shape
     if len(emitter.shape(a)) == 1:
@@ -53,7 +55,13 @@ def _matmul(emitter: Emitter, node: Node) -> None:
     if len(emitter.shape(b)) == 1:
         b = emitter.reshape(b, (*emitter.shape(b), 1))
         full = (*full, 1)
-    y = emitter.node("MatMul", (a, b), full, domain=DOMAIN, name=node.name)
+    if node.op == "MatMulInteger":
+        inputs, to = (a, b, "", "", *zeros), DType.INT32
+        y = emitter.node(
+            "QMatMul", inputs, full, {"to": to}, dtype=to, domain=DOMAIN, name=node.name
+        )
+    else:
+        y = emitter.node("MatMul", (a, b), full, domain=DOMAIN, name=node.name)
     emitter.finish(emitter.reshape(y, shape))
 
 

@@ -13,13 +13,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from pelemay.graph import Constant
-from pelemay.passes.derived import Derived
+from pelemay.graph import ArrayConstant, Constant
+from pelemay.passes.derived import Dequantized, Derived
 
 WINDOW_BYTES = 1 << 18
 COLUMNS_BYTES = 8 << 20
@@ -44,8 +45,10 @@ def part(constant: Constant, start: int, stop: int) -> npt.NDArray[Any]:
     """Elements ``start`` to ``stop`` of a flat constant, without reading others where it can.
 
     Constants that lie in a file have a method ``part()`` for this; one that only widens another,
-    or scales its rows, is read there.
+    scales its rows, or has a scale for its integers, is read there.
     """
+    if isinstance(constant, Dequantized) and not constant.block_size:
+        return _real_part(constant, start, stop)
     if isinstance(constant, Derived) and constant.operation == "Cast":
         return part(constant.sources[0], start, stop).astype(constant.dtype.numpy)
     if isinstance(constant, Derived) and constant.operation == "Scale rows":
@@ -63,6 +66,21 @@ def part(constant: Constant, start: int, stop: int) -> npt.NDArray[Any]:
     return found
 
 
+def _real_part(constant: Dequantized, start: int, stop: int) -> npt.NDArray[Any]:
+    """Elements of integers with a scale for each place along an axis, as real numbers."""
+    integers = part(constant.integers, start, stop)
+    if constant.is_uniform:
+        return constant.real(integers, 0)
+    inner = math.prod(constant.shape[constant.axis + 1 :])
+    places = np.arange(start, stop) // inner % constant.shape[constant.axis]
+    scale, zero = (
+        None if found is None else ArrayConstant.of(found.array()[places])
+        for found in (constant.scale, constant.zero_point)
+    )
+    assert scale is not None
+    return replace(constant, scale=scale, zero_point=zero).real(integers, 0)
+
+
 Reader = Callable[[int, int], npt.NDArray[Any]]
 
 
@@ -75,6 +93,8 @@ def reader(constant: Constant) -> Reader:
 
 
 def _is_read_by_parts(constant: Constant) -> bool:
+    if isinstance(constant, Dequantized):
+        return not constant.block_size and _is_read_by_parts(constant.integers)
     if not isinstance(constant, Derived):
         return True
     return constant.operation in ("Cast", "Scale rows") and _is_read_by_parts(constant.sources[0])

@@ -32,6 +32,7 @@ FAMILIES = (
     "microsoft",
     "microsoft_attention",
     "microsoft_bits",
+    "microsoft_quantized",
     "normalization",
     "pooling",
     "quantization",

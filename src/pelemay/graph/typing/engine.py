@@ -26,6 +26,7 @@ FAMILIES = (
     "layers",
     "linear",
     "microsoft",
+    "microsoft_quantized",
     "sequence",
     "shape",
     "vision",

@@ -1,7 +1,7 @@
 """Elementwise operations: they keep the order of their operands.
 
-In: nodes with one output whose shape is the broadcast of their inputs'. Out: the same in the order
-in which most bytes are held already; the other operands are brought to it.
+In: nodes with one output whose shape is the broadcast of their inputs', and quantization. Out: the
+same in the order in which most bytes are held already; the other operands are brought to it.
 """
 
 from __future__ import annotations
@@ -39,4 +39,23 @@ def elementwise(forms: Forms, node: Node) -> bool:
     return True
 
 
-RULES = dict.fromkeys((*UNARY, *BROADCAST), elementwise)
+def quantization(forms: Forms, node: Node) -> bool:
+    """Between integers and real numbers; scales may differ along an axis, but not by blocks."""
+    if node.attributes.get("block_size", 0):
+        return False
+    x, *parameters = node.inputs
+    perm = forms.perm(x)
+    axis = node.attributes.get("axis", 1)
+    assert isinstance(axis, int)
+    attributes = dict(node.attributes)
+    if parameters and len(forms.shape(parameters[0])) == 1 and perm:
+        attributes["axis"] = perm.index(axis % len(perm)) if -len(perm) <= axis < len(perm) else 0
+    inputs = (forms.read(x, perm), *map(forms.plain, parameters))
+    forms.add(node, inputs, [perm, (), ()][: len(node.outputs)], attributes)
+    return True
+
+
+RULES = {
+    **dict.fromkeys((*UNARY, *BROADCAST), elementwise),
+    **dict.fromkeys(("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear"), quantization),
+}

@@ -16,6 +16,9 @@ from pelemay.graph.operations.windows import Window, extent_of, window_of
 from pelemay.passes.layout.forms import Forms, Perm, Shape, natural, without_ones
 from pelemay.passes.matching import operand
 
+POOLED = (DType.FLOAT32, DType.UINT8, DType.INT8)
+"""Element types of which the engine takes the largest in a window; means are of the first."""
+
 
 def channels_last(forms: Forms, name: str) -> Perm:
     """The order with channels last in which a value is had at the least cost.
@@ -75,22 +78,39 @@ def _read_data(forms: Forms, name: str, perm: Perm, pads: Sequence[int]) -> str:
 
 def convolution(forms: Forms, node: Node) -> bool:
     """Conv."""
-    x, w = node.inputs[:2]
-    if forms.dtype(x) is not DType.FLOAT32 or len(forms.shape(x)) < 3:
+    if forms.dtype(node.inputs[0]) is not DType.FLOAT32 or len(forms.shape(node.inputs[0])) < 3:
         return False
+    inputs, perm, attributes = _convolved(forms, node)
+    if operand(node, 2):
+        inputs.append(forms.plain(node.inputs[2]))
+    forms.add(node, inputs, [perm], attributes, domain=DOMAIN)
+    return True
+
+
+def _convolved(forms: Forms, node: Node) -> tuple[list[str], Perm, dict[str, Attribute]]:
+    """Data and weights with channels last, that order, and the geometry."""
+    x, w = node.inputs[:2]
     perm = channels_last(forms, x)
     window = _window(forms, node, forms.shape(w)[2:])
     pads = _pads(window.begins, window.ends, perm)
     inputs = [_read_data(forms, x, perm, pads), forms.read(w, (0, 1, *perm[1:-1]))]
-    if operand(node, 2):
-        inputs.append(forms.plain(node.inputs[2]))
     attributes: dict[str, Attribute] = {
         "strides": _by_axis(window.strides, perm),
         "dilations": _by_axis(window.dilations, perm),
         "pads": tuple(max(pad, 0) for pad in pads),
         "group": node.attributes.get("group", 1),
     }
-    forms.add(node, inputs, [perm], attributes, domain=DOMAIN)
+    return inputs, perm, attributes
+
+
+def integer_convolution(forms: Forms, node: Node) -> bool:
+    """ConvInteger; its padding counts as the zero point, so that its sum is the dialect's."""
+    if len(forms.shape(node.inputs[0])) < 3:
+        return False
+    inputs, perm, attributes = _convolved(forms, node)
+    zeros = [forms.plain(operand(node, index)) for index in (2, 3)]
+    attributes["to"] = DType.INT32
+    forms.add(node, [*inputs, "", "", *zeros], [perm], attributes, op="QConv", domain=DOMAIN)
     return True
 
 
@@ -137,7 +157,8 @@ def transposed_convolution(forms: Forms, node: Node) -> bool:
 def pool(forms: Forms, node: Node) -> bool:
     """MaxPool without indices, AveragePool, LpPool."""
     x = node.inputs[0]
-    if forms.dtype(x) is not DType.FLOAT32 or any(node.outputs[1:]):
+    kinds = POOLED if node.op == "MaxPool" else POOLED[:1]
+    if forms.dtype(x) not in kinds or any(node.outputs[1:]):
         return False
     if len(forms.shape(x)) < 3:
         return False
@@ -223,6 +244,7 @@ def channel_normalization(forms: Forms, node: Node) -> bool:
 
 RULES = {
     "Conv": convolution,
+    "ConvInteger": integer_convolution,
     "ConvTranspose": transposed_convolution,
     "MaxPool": pool,
     "AveragePool": pool,

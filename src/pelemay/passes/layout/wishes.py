@@ -13,10 +13,10 @@ operations that work in any order.
 from __future__ import annotations
 
 from pelemay.graph import Graph, Node
-from pelemay.passes.layout import elementwise
-from pelemay.passes.matching import is_float32, is_standard, rank_of
+from pelemay.passes.layout import elementwise, windows
+from pelemay.passes.matching import dtype_of, is_standard, rank_of
 
-WINDOWS = ("Conv", "ConvTranspose", "MaxPool", "AveragePool", "LpPool")
+WINDOWS = ("Conv", "ConvInteger", "ConvTranspose", "MaxPool", "AveragePool", "LpPool")
 ANY_ORDER = frozenset({*elementwise.RULES, "Concat", "Pad", "Resize"})
 
 
@@ -36,7 +36,9 @@ def wanted_last(graph: Graph) -> frozenset[str]:
 
 def _wanted(graph: Graph, node: Node, found: set[str]) -> list[str]:
     if is_standard(node, *WINDOWS):
-        moves = is_float32(graph, node.inputs[0]) and not any(node.outputs[1:])
+        integers = node.op in ("ConvInteger", "MaxPool")
+        kinds = windows.POOLED if integers else windows.POOLED[:1]
+        moves = dtype_of(graph, node.inputs[0]) in kinds and not any(node.outputs[1:])
         return [node.inputs[0]] if moves else []
     if not is_standard(node, *ANY_ORDER) or node.outputs[0] not in found:
         return []
