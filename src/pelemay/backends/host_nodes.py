@@ -20,6 +20,7 @@ from pelemay.errors import ModelError
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from pelemay.backends.parts import Part, Store
     from pelemay.graph import Constant, Graph
 
 Array: TypeAlias = "npt.NDArray[Any]"
@@ -35,10 +36,20 @@ class HostNodes:
         Holds the constants.
     metadata : mapping
         Its ``host``, ``tail`` and ``constants`` are read.
+    threads : int, optional
+        Of the engine, for what is compiled while running.
+    isa : str, optional
+        The same.
+    compiles : bool
+        Whether what has static types once it is reached may be compiled; see
+        :mod:`pelemay.backends.parts`.
     """
 
     program: Any
     metadata: Mapping[str, Any]
+    threads: int | None = None
+    isa: str | None = None
+    compiles: bool = True
     _parsed: dict[int, Graph] = field(default_factory=dict)
     _gathered: tuple[list[Array], list[Array]] = field(default_factory=lambda: ([], []))
 
@@ -57,12 +68,20 @@ class HostNodes:
     def run_tail(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """The outputs that only the tail makes; ``values`` has inputs and outputs of the trunk."""
         tail = self._tail
-        feeds = {name: values[name] for name in tail.inputs if name in values}
-        return self._evaluate(tail, feeds)
+        return tail.run({name: values[name] for name in tail.graph.inputs if name in values})
 
     @cached_property
-    def _tail(self) -> Graph:
-        return self._from_text(self.metadata["tail"])
+    def _tail(self) -> Part:
+        from pelemay.backends.parts import Part
+
+        return Part(self._from_text(self.metadata["tail"]), self.store)
+
+    @cached_property
+    def store(self) -> Store:
+        """What was compiled while running."""
+        from pelemay.backends.parts import KEPT_BYTES, Store
+
+        return Store(KEPT_BYTES if self.compiles else 0, threads=self.threads, isa=self.isa)
 
     def _graph(self, entry: int) -> Graph:
         if entry not in self._parsed:
@@ -70,13 +89,14 @@ class HostNodes:
         return self._parsed[entry]
 
     def _from_text(self, entry: Mapping[str, Any]) -> Graph:
+        from pelemay.backends.parts import with_constants
         from pelemay.graph import check
         from pelemay.graph.text import from_text
 
         constants = {key: self._constant(index) for key, index in entry["constants"].items()}
         graph = from_text(entry["graph"], constants)
         check(graph)
-        return graph
+        return with_constants(graph)
 
     def _constant(self, index: int) -> Constant:
         from pelemay.graph import ArrayConstant, DType
@@ -104,9 +124,10 @@ class HostNodes:
             target[...] = value
 
     def _evaluate(self, graph: Graph, feeds: Mapping[str, Any]) -> dict[str, Any]:
-        from pelemay.backends.reference import GraphRunnable, numpy_table
+        from pelemay.backends.parts import Staged
+        from pelemay.backends.reference import GraphRunnable
 
-        return GraphRunnable(graph, numpy_table()).run(feeds)
+        return GraphRunnable(graph, Staged(self.store)).run(feeds)
 
 
 def _type_in(graph: Graph, name: str, value: Array) -> np.dtype[Any]:

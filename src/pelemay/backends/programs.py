@@ -81,7 +81,7 @@ class ProgramRunnable:
         if verify != "never":
             verify_weights(self.program)
         self.metadata = metadata_of(self.program) if metadata is None else metadata
-        host = HostNodes(self.program, self.metadata)
+        host = HostNodes(self.program, self.metadata, threads, isa, compiles=limit is None)
         self._host, self._called = host, host if self.metadata.get("host") else None
         self._claim: Claim | None = None
         room = None if limit is None else self._room(limit, workers_of(threads))
