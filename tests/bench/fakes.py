@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from pelemay.errors import BackendUnavailableError, UnsupportedError
+from pelemay.errors import BackendUnavailableError, MemoryLimitError, UnsupportedError
 
 
 class Plain:
@@ -37,6 +37,27 @@ class Plain:
 
     def serialize(self, parameters: Any) -> list[memoryview]:
         return [memoryview(value) for value in parameters.values()]
+
+
+class Limited(Plain):
+    """Keeps limits from 60 MiB on; what it has compiled is a file of the cache."""
+
+    def prepare(
+        self, path: Path, *, threads: int | None = None, memory_limit: int | None = None
+    ) -> Any:
+        if memory_limit is not None:
+            assert path.read_text() == f"for {memory_limit}"
+        return self
+
+    def compiled_within(
+        self, path: Path, shapes: Any, *, memory_limit: int, threads: int | None = None
+    ) -> Path:
+        assert shapes == {"x": (3,)}
+        if memory_limit < 60 << 20:
+            raise MemoryLimitError("60 MiB are needed")
+        program = Path(os.environ["PELEMAY_CACHE"]) / "program"
+        program.write_text(f"for {memory_limit}")
+        return program
 
 
 class Sleepy(Plain):

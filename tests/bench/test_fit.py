@@ -65,6 +65,13 @@ def test_a_job_that_holds_50_mib_needs_that_and_the_interpreter(
     assert not _left_over()
 
 
+def test_a_backend_that_keeps_limits_is_told_of_each(spec: Spec, tmp_path: Path) -> None:
+    """The fake refuses what is below 60 MiB, and runs in less: the refusals decide."""
+    found = find_fit(spec("Limited", job="run"), _controller(), timeout_s=30)
+    assert found.limit_bytes == 60 * MIB
+    assert not list(tmp_path.rglob("program"))
+
+
 @pytest.mark.parametrize("fake", ["Killed", "Crashing"])
 def test_a_job_that_fails_with_room_is_an_error(spec: Spec, fake: str) -> None:
     with pytest.raises(BenchmarkError, match="with all memory"):

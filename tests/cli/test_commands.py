@@ -45,6 +45,27 @@ sys.exit(f"loaded: {heavy}" if heavy else 0)
     assert "exit codes" in done.stdout
 
 
+def test_a_run_under_a_limit_loads_what_it_needs(
+    pelemay: Call, model: Path, tmp_path: Path
+) -> None:
+    """Each of these takes 1 MiB or more of what was allowed for the network."""
+    program, x = tmp_path / "small.plm", tmp_path / "x.npy"
+    np.save(x, np.ones((1, 3), np.float32))
+    assert pelemay("compile", model, "-o", program).code == 0
+    code = f"""
+import sys
+from pelemay.cli import main
+code = main(["run", {str(program)!r}, "--input", {str(x)!r}, "--memory-limit", "64MiB"])
+heavy = {{"onnx", "rich", "pooch", "PIL", "ml_dtypes", "numpy.random"}} & set(sys.modules)
+sys.exit(f"loaded: {{heavy}}" if heavy else code)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "float32[1, 2]" in done.stdout
+
+
 def test_wrong_usage_is_exit_code_2(pelemay: Call) -> None:
     assert pelemay("no-such-command").code == 2
     assert pelemay().code == 2

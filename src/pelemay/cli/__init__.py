@@ -39,8 +39,14 @@ examples:
 exit codes: 0 fine, 1 something failed (said on stderr), 2 wrong usage, 130 interrupted"""
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """The parser of the whole command line."""
+def build_parser(command: str | None = None) -> argparse.ArgumentParser:
+    """The parser of the whole command line.
+
+    Parameters
+    ----------
+    command : str, optional
+        The only command that it has to know; to know them all takes 2 MiB more.
+    """
     parser = argparse.ArgumentParser(
         prog="pelemay",
         description="Run ONNX networks in the memory that a machine really has.",
@@ -49,18 +55,18 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"pelemay {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for name in COMMANDS:
+    for name in (command,) if command else COMMANDS:
         module = import_module(f"pelemay.cli.{name}")
-        command = commands.add_parser(
+        added = commands.add_parser(
             name,
             help=module.HELP,
             description=module.HELP,
             epilog=f"examples:\n{module.EXAMPLES}",
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
-        command.add_argument("-v", "--verbose", action="store_true", help="log what is done")
-        module.configure(command)
-        command.set_defaults(run=module.run)
+        added.add_argument("-v", "--verbose", action="store_true", help="log what is done")
+        module.configure(added)
+        added.set_defaults(run=module.run)
     return parser
 
 
@@ -77,7 +83,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     int
         The exit code.
     """
-    args = build_parser().parse_args(argv)
+    argv = sys.argv[1:] if argv is None else argv
+    known = argv[0] if argv and argv[0] in COMMANDS else None
+    args = build_parser(known).parse_args(argv)
     _log_to_stderr(verbose=args.verbose)
     try:
         code: int = args.run(args)

@@ -65,15 +65,14 @@ def show(
     outputs: dict[str, Any], named: list[dict[str, Any]] | None, *, values: bool = True
 ) -> None:
     """Print the classes, or else each output's type and, if wanted, its values."""
-    out = console()
     if named:
         rows = [(f"{c['probability']:.1%}", c["name"], str(c["index"])) for c in named]
-        out.print(table("", "class", "index", rows=rows, right=[0, 2]))
+        console().print(table("", "class", "index", rows=rows, right=[0, 2]))
         return
     for name, value in outputs.items():
         if not hasattr(value, "shape"):
-            out.print(f"{name}: {value}", markup=False)
+            print(f"{name}: {value}")
             continue
-        out.print(f"{name}: {value.dtype}{list(value.shape)}", markup=False)
+        print(f"{name}: {value.dtype}{list(value.shape)}")
         if values:
-            out.print(str(value), markup=False)
+            print(value)

@@ -6,6 +6,7 @@ In: images, ``.npy`` and ``.npz`` files, or a seed. Out: input name to NumPy arr
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,17 @@ if TYPE_CHECKING:
     from pelemay.signature import Signature
 
 Array = npt.NDArray[Any]
+
+
+def import_for(images: Sequence[str], seed: int | None) -> None:
+    """Load what :func:`gather` needs, before anybody asks what this process holds."""
+    if seed is not None:
+        np.random.default_rng(seed)
+    if images:
+        with suppress(ImportError):  # What is missing is said when a picture is opened.
+            from PIL import Image, ImageOps  # noqa: F401
+
+            Image.preinit()
 
 
 def gather(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import sys
 import time
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -84,7 +86,7 @@ def run(args: argparse.Namespace) -> int:
         _show_operations(entries)
     answers.show(ran.outputs, classes, values=not args.output)
     times = "{backend}: prepared in {prepare_ms:.0f} ms, ran in {run_ms:.1f} ms"
-    console(stderr=True).print(times.format(**ran.summary))
+    print(times.format(**ran.summary), file=sys.stderr)
     return 0
 
 
@@ -100,14 +102,14 @@ def _run_once(args: argparse.Namespace, backend: Backend) -> _Ran:
     from pelemay.session import InferenceSession
 
     path = resolve(args.model)
-    with console(stderr=True).status(f"preparing {path.name}") as status:
+    options = {"memory_limit": args.memory_limit, "weights": args.weights}
+    given = {name: value for name, value in options.items() if value}
+    feeds.import_for(args.images, args.random)
+    with _waiting(args, f"preparing and running {path.name}"):
         begin = time.perf_counter()
-        options = {"memory_limit": args.memory_limit, "weights": args.weights}
-        given = {name: value for name, value in options.items() if value}
         session = InferenceSession(path, backend=backend, threads=args.threads, **given)
         prepared = time.perf_counter()
         values = feeds.gather(session.signature, args.images, args.input, args.random)
-        status.update(f"running {path.name}")
         started = time.perf_counter()
         results = session.run(None, values)
         ended = time.perf_counter()
@@ -119,6 +121,13 @@ def _run_once(args: argparse.Namespace, backend: Backend) -> _Ran:
         "run_ms": (ended - started) * 1e3,
     }
     return _Ran(dict(zip(names, results, strict=True)), summary)
+
+
+def _waiting(args: argparse.Namespace, what: str) -> AbstractContextManager[object]:
+    """A sign of life on a terminal; under a limit, none of the memory goes into it."""
+    if args.memory_limit or not sys.stderr.isatty():
+        return nullcontext()
+    return console(stderr=True).status(what)
 
 
 def _check_options(args: argparse.Namespace) -> None:
