@@ -128,6 +128,19 @@ class NativeBackend(InPlace):
         ready = None if signature.by_value else first
         return SpecializedRunnable(compile_for, by_value, kept=kept, first=ready), signature
 
+    def compiled_within(
+        self,
+        path: Path,
+        shapes: Shapes,
+        *,
+        memory_limit: int,
+        threads: int | None = None,
+    ) -> Path:
+        """Compile an ONNX file for a process that may hold so many bytes; see the protocol."""
+        if _is_program(path):
+            return path
+        return _Compiler(path, "f32", _limit(memory_limit), threads)(shapes, {})
+
     def parameters(self, path: Path) -> Mapping[str, Any]:
         """The parameters of an ONNX file, as read-only arrays that lie in it."""
         if _is_program(path):

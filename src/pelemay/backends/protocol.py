@@ -91,6 +91,43 @@ class SigningBackend(Protocol):
         """Make a model ready to run, and say what it takes and gives."""
 
 
+@runtime_checkable
+class LimitedBackend(Protocol):
+    """A backend that keeps a limit on the memory of the whole process: ``prepare`` takes one."""
+
+    def compiled_within(
+        self,
+        path: Path,
+        shapes: Mapping[str, Sequence[int]],
+        *,
+        memory_limit: int,
+        threads: int | None = None,
+    ) -> Path:
+        """Make what a process that may hold so many bytes can open, outside of the limit.
+
+        Parameters
+        ----------
+        path : Path
+            A model.
+        shapes : mapping
+            Of the inputs that it will be run on.
+        memory_limit : int
+            Bytes that the process will be allowed.
+        threads : int, optional
+            It will compute with.
+
+        Returns
+        -------
+        Path
+            What to give to ``prepare``, with the same limit.
+
+        Raises
+        ------
+        MemoryLimitError
+            If no run fits.
+        """
+
+
 class OperationByOperation(Backend, Protocol):
     """A backend that runs node by node, and lets its executor be wrapped."""
 

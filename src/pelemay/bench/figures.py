@@ -174,7 +174,8 @@ FIGURES = (
         "fit",
         "smallest memory cgroup, to 1 MiB, in which the whole process (interpreter, packages, "
         "page cache of its files) does the job in at most 20 times its free time, without swap; "
-        "pages that another process has mapped already are free of charge",
+        "a backend that keeps limits is told this one, and compiles for it outside; pages that "
+        "another process has mapped already are free of charge",
         lambda result, _: None if result.fit is None else result.fit.limit_bytes,
         as_mib,
     ),

@@ -7,19 +7,24 @@ are charged too. The model file and all files that the worker uses leave the pag
 so that reading them is charged again; only pages that another running program has mapped stay
 free of charge. A run that takes more than 20 times as long as with room does not fit: it would
 spend its life reading back what the kernel has just thrown away.
+
+A backend that keeps limits is told this one. What it has to compile for it is compiled first, in a
+process outside of the cgroup, into a folder that goes afterwards.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from pelemay.bench.cgroups import Controller
+from pelemay.bench.jobs import JOBS
 from pelemay.bench.process import OnSample, Reply, run_worker
 from pelemay.bench.results import Fit
 from pelemay.bench.statistics import summarize
@@ -79,9 +84,28 @@ class _Search:
     spec: Mapping[str, Any]
     controller: Controller
     on_sample: OnSample
+    timeout_s: float
+    """For a run with room, and for compiling."""
+    keeps_limits: bool
+    files: Sequence[str] = ()
+    """What leaves the page cache before each trial."""
 
     def attempt(self, limit_bytes: int, timeout_s: float, **changes: Any) -> _Trial:
-        spec = {**self.spec, **changes}
+        """One run in a cgroup of that size."""
+        with TemporaryDirectory(prefix="pelemay-fit-") as folder:
+            spec = {**self.spec, **changes}
+            if self.keeps_limits:
+                told = {"memory_limit": limit_bytes, "cache": folder}
+                compiled = run_worker(
+                    {**spec, **told, "phase": "compile"}, timeout_s=self.timeout_s
+                )
+                if compiled.status != "ok":
+                    return _Trial(compiled, None)
+                spec |= {"memory_limit": limit_bytes, "model": compiled.answer["model"]}
+            return self._run(spec, limit_bytes, timeout_s)
+
+    def _run(self, spec: Mapping[str, Any], limit_bytes: int, timeout_s: float) -> _Trial:
+        evict([*self.files, spec["model"]])
         with self.controller.group(limit_bytes) as group:
             reply = run_worker(
                 spec, timeout_s=timeout_s, on_sample=self.on_sample, launcher=group.launcher
@@ -112,18 +136,19 @@ def find_fit(
     BenchmarkError
         If the job does not even end well with all memory.
     """
-    search = _Search({**spec, "warmup_s": 0, "time_s": 0}, controller, on_sample)
+    spec = {**spec, "warmup_s": 0, "time_s": 0}
+    search = _Search(spec, controller, on_sample, timeout_s, keeps_limits=False)
     most = _memory_bytes() // MIB
-    evict([spec["model"]])
     free = search.attempt(most * MIB, timeout_s, files=True)
     if free.reply.status != "ok":
         raise BenchmarkError(free.reply.message, where="with all memory")
-    files = [*free.reply.answer["files"], spec["model"]]
+    told = free.reply.answer
+    keeps_limits = told["keeps_limits"] and JOBS[spec["job"]].runs_model
+    search = replace(search, keeps_limits=keeps_limits, files=told["files"])
     patience_s = max(_LEAST_TIMEOUT_S, SLOWEST * free.reply.elapsed_s)
-    free_ns = free.reply.answer["first_ns"]
+    free_ns = told["first_ns"]
 
     def fits(limit_mib: int) -> bool:
-        evict(files)
         reply = search.attempt(limit_mib * MIB, patience_s).reply
         return reply.status == "ok" and reply.answer["first_ns"] <= SLOWEST * max(free_ns, 1e6)
 
@@ -131,13 +156,12 @@ def find_fit(
     limit = smallest(fits, guess, most)
     if limit is None:
         raise BenchmarkError("it ended well once, but then with no limit at all")
-    return _measure_at(search, limit, files, patience_s)
+    return _measure_at(search, limit, patience_s)
 
 
-def _measure_at(search: _Search, limit: int, files: list[str], patience_s: float) -> Fit:
+def _measure_at(search: _Search, limit: int, patience_s: float) -> Fit:
     """Measure the latency at the limit: of several samples, or of one if only that fits."""
     for limit_mib, phase in product(range(limit, limit + 9), (_TIMED, {})):
-        evict(files)
         trial = search.attempt(limit_mib * MIB, patience_s, **phase)
         if trial.reply.status == "ok":
             return Fit(

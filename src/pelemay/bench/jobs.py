@@ -12,12 +12,12 @@ The worker imports this module, so it needs nothing that would weigh in a measur
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pelemay.backends.protocol import Backend
+    from pelemay.backends.protocol import Backend, Runnable
 
 Sample = Callable[[], Any]
 
@@ -29,6 +29,16 @@ class Case(NamedTuple):
     path: Path
     feeds: Mapping[str, Any]
     threads: int | None
+    memory_limit: int | None = None
+
+    def prepared(self) -> Runnable:
+        """The model, ready to run; within the limit, where there is one."""
+        if self.memory_limit is None:
+            return self.backend.prepare(self.path, threads=self.threads)
+        limited = cast("Any", self.backend)
+        return limited.prepare(  # type: ignore[no-any-return]
+            self.path, threads=self.threads, memory_limit=self.memory_limit
+        )
 
 
 class Job(NamedTuple):
@@ -55,14 +65,14 @@ def _import_and_serialize(case: Case) -> Sample:
 
 def _load_and_run(case: Case) -> Sample:
     def sample() -> Any:
-        runnable = case.backend.prepare(case.path, threads=case.threads)
+        runnable = case.prepared()
         return runnable, runnable.run(case.feeds)
 
     return sample
 
 
 def _run(case: Case) -> Sample:
-    runnable = case.backend.prepare(case.path, threads=case.threads)
+    runnable = case.prepared()
     runnable.run(case.feeds)  # Compiling and caching on first use belongs to "load+first run".
     return lambda: runnable.run(case.feeds)
 

@@ -3,9 +3,9 @@
 In: a specification for :mod:`pelemay.bench.worker`. Out: a :class:`Reply`, never an exception
 for what the worker does: a crash, a kill or a time-out is a status of the reply.
 
-A specification is a dict: ``phase`` ("measure", "heap", "follow" or "check"), ``backend``,
-``model`` (path), ``feeds`` (.npz or None), ``threads``, and what the phase needs (``job`` or
-``part``, seconds, ...).
+A specification is a dict: ``phase`` ("measure", "heap", "follow", "compile" or "check"),
+``backend``, ``model`` (path), ``feeds`` (.npz or None), ``threads``, and what the phase needs
+(``job`` or ``part``, seconds, ...); ``memory_limit`` in bytes and ``cache``, a folder, if set.
 """
 
 from __future__ import annotations
@@ -112,7 +112,8 @@ def _started(
 
 def _environment(spec: Mapping[str, Any]) -> dict[str, str]:
     threads = {name: str(spec["threads"]) for name in _THREAD_VARIABLES if spec.get("threads")}
-    return {**os.environ, **threads}
+    cache = {"PELEMAY_CACHE": str(spec["cache"])} if spec.get("cache") else {}
+    return {**os.environ, **threads, **cache}
 
 
 def _write(process: subprocess.Popen[bytes], line: str) -> None:

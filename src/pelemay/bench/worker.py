@@ -19,6 +19,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from pelemay.backends.protocol import LimitedBackend
 from pelemay.bench import resident
 from pelemay.bench.jobs import JOBS, Case, Sample
 from pelemay.errors import BackendUnavailableError, PelemayError, UnsupportedError
@@ -52,7 +53,8 @@ def _case(spec: Spec, backend: Any) -> Case:
 
         with np.load(spec["feeds"], allow_pickle=False) as file:
             feeds = {name: file[name] for name in file.files}
-    return Case(backend, Path(spec["model"]), feeds, spec.get("threads"))
+    limit = spec.get("memory_limit")
+    return Case(backend, Path(spec["model"]), feeds, spec.get("threads"), limit)
 
 
 def measure(spec: Spec, channel: Channel, backend: Any) -> Answer:
@@ -65,6 +67,7 @@ def measure(spec: Spec, channel: Channel, backend: Any) -> Answer:
     sample = JOBS[spec["job"]].setup(case)
     answer = _watched(sample, channel, bool(spec.get("watch")))
     answer |= {"runtime_import": baseline.rss - bare, "baseline": baseline}
+    answer["keeps_limits"] = isinstance(backend, LimitedBackend)
     bracket = _bracket(channel, bool(spec.get("hooked")))
     _repeat(sample, bracket, spec["warmup_s"] - answer["first_ns"] / 1e9, 1, spec["max_samples"])
     least, most = spec["min_samples"], spec["max_samples"]
@@ -159,6 +162,16 @@ def measure_heap(spec: Spec, channel: Channel, backend: Any) -> Answer:
     return {"allocated": [u.allocated for u in uses], "peak": [u.peak for u in uses]}
 
 
+def compile_within(spec: Spec, _channel: Channel, backend: Any) -> Answer:
+    """Make what a process with a limit can open; this one has none that is enforced."""
+    backend.import_runtime()
+    case = _case(spec, backend)
+    shapes = {name: value.shape for name, value in case.feeds.items()}
+    limit = case.memory_limit
+    path = backend.compiled_within(case.path, shapes, memory_limit=limit, threads=case.threads)
+    return {"model": str(path)}
+
+
 def check(spec: Spec, _channel: Channel, backend: Any) -> Answer:
     """Compute what the parent compares between backends: outputs or parameters."""
     backend.import_runtime()
@@ -224,7 +237,13 @@ def _failure(error: BaseException) -> Answer:
     return {"status": status, "message": f"{kind}{error}"}
 
 
-PHASES = {"measure": measure, "heap": measure_heap, "follow": follow, "check": check}
+PHASES = {
+    "measure": measure,
+    "heap": measure_heap,
+    "follow": follow,
+    "compile": compile_within,
+    "check": check,
+}
 
 
 def main(argv: list[str]) -> int:
