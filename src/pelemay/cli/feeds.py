@@ -59,8 +59,9 @@ def gather(
             f"nothing was given for {wanted}",
             hint="give a picture, --input [NAME=]FILE.npy, or --random",
         )
-    generator = np.random.default_rng(seed)
-    feeds.update({name: random_array(name, kind, generator) for name, kind in left})
+    if left:
+        generator = np.random.default_rng(seed)
+        feeds.update({name: random_array(name, kind, generator) for name, kind in left})
     return feeds
 
 
