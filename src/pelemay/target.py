@@ -16,6 +16,9 @@ from pelemay.errors import InputError
 
 UNITS = {"": 1, "B": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
+WEIGHTS = ("f32", "f16", "bf16", "int8")
+"""What weights can be stored as."""
+
 
 def size_of(text: str) -> int:
     """Bytes that a text such as ``4096``, ``500M`` or ``1.5 GiB`` means.

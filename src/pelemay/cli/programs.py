@@ -14,14 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pelemay.cli.output import console, size, table
-from pelemay.target import Target, size_of
+from pelemay.target import WEIGHTS, Target, size_of
 
 if TYPE_CHECKING:
     from pelemay.program import Instruction, Program, Tensor
 
 Progress = Callable[[int, int], None]
-
-WEIGHTS = ("f32", "f16", "bf16", "int8")
 
 
 def add_model_arguments(parser: argparse.ArgumentParser) -> None:

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pelemay.cli.output import add_json_flag, console, print_json, table
-from pelemay.cli.programs import WEIGHTS
 from pelemay.cli.sources import resolve
 from pelemay.errors import InputError
+from pelemay.target import WEIGHTS
 
 if TYPE_CHECKING:
     from pelemay.backends import Backend, OperationEntry

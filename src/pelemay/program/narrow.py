@@ -23,16 +23,13 @@ import numpy.typing as npt
 
 from pelemay.errors import InputError
 from pelemay.graph import DType
+from pelemay.target import WEIGHTS
 
 Array = npt.NDArray[Any]
 Pack = Callable[[], Iterator[Array]]
 
-FORMATS = {
-    "f32": DType.FLOAT32,
-    "f16": DType.FLOAT16,
-    "bf16": DType.BFLOAT16,
-    "int8": DType.INT8,
-}
+TYPES = (DType.FLOAT32, DType.FLOAT16, DType.BFLOAT16, DType.INT8)
+FORMATS = dict(zip(WEIGHTS, TYPES, strict=True))
 """What weights can be stored as, by the names that users give."""
 
 LARGEST = 127
