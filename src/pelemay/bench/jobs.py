@@ -100,7 +100,7 @@ def _follow_import_and_serialize(case: Case) -> Iterator[str]:
 
 def _follow_run(case: Case) -> Iterator[str]:
     yield "load"
-    runnable = case.backend.prepare(case.path, threads=case.threads)
+    runnable = case.prepared()
     yield "first run"
     held = runnable.run(case.feeds)
     while True:
