@@ -79,7 +79,7 @@ pm_status pm_stream_plan_new(pm_stream_plan *plan, const pm_program *program, ui
   pm_planning g = {.p = program, .budget = budget / PM_PAGE * PM_PAGE};
   memset(plan, 0, sizeof *plan);
   g.blocks = calloc(program->n_blocks + 1, sizeof *g.blocks);
-  if (g.blocks) pm_find_tables(&g);
+  if (g.blocks) pm_find_gathered(&g);
   const bool taken = g.blocks && take_memory(plan, &g, count_operands(program));
   const pm_status status = taken ? make(plan, &g) : PM_E_MEMORY;
   give_back(&g);

@@ -56,7 +56,7 @@ uint32_t pm_block_of(const pm_program *p, uint32_t number);
 const pm_tensor *pm_table_of(const pm_program *p, uint32_t instr);
 
 /* Finds the blocks that are only read by rows. */
-void pm_find_tables(pm_planning *g);
+void pm_find_gathered(pm_planning *g);
 
 void pm_collect_uses(pm_planning *g);
 

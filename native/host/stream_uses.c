@@ -28,7 +28,7 @@ static uint64_t bytes_of_rows(const pm_tensor *x, uint64_t count) {
   return count * (pm_rounded(row, PM_PAGE) + PM_PAGE);
 }
 
-void pm_find_tables(pm_planning *g) {
+void pm_find_gathered(pm_planning *g) {
   const pm_program *p = g->p;
   for (uint32_t i = 0; i < p->n_instrs; i++)
     if (pm_table_of(p, i)) g->blocks[pm_table_of(p, i)->index].by_rows = true;
