@@ -17,10 +17,20 @@ if TYPE_CHECKING:
     from pelemay.importers import Model, load
     from pelemay.serialization import serialize
     from pelemay.session import InferenceSession, SessionOptions
-    from pelemay.views import Plans, plans
+    from pelemay.views import Inspection, Plans, inspect, plans
 
 __version__ = "0.1.0"
-__all__ = ["InferenceSession", "Model", "Plans", "SessionOptions", "load", "plans", "serialize"]
+__all__ = [
+    "InferenceSession",
+    "Inspection",
+    "Model",
+    "Plans",
+    "SessionOptions",
+    "inspect",
+    "load",
+    "plans",
+    "serialize",
+]
 
 _HOMES = {
     "InferenceSession": "pelemay.session",
@@ -28,6 +38,8 @@ _HOMES = {
     "Model": "pelemay.importers",
     "load": "pelemay.importers",
     "serialize": "pelemay.serialization",
+    "Inspection": "pelemay.views",
+    "inspect": "pelemay.views",
     "Plans": "pelemay.views",
     "plans": "pelemay.views",
 }

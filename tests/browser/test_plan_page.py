@@ -68,9 +68,9 @@ def test_what_is_pointed_at_says_its_name_shape_bytes_and_life(html: str, show: 
     assert said[1] == "float32[1×32×32×8]"
     assert said[2].startswith("32,768 bytes at byte ")
     assert [line.partition(":")[0] for line in said[3:]] == ["born", "dies"]
-    assert "/net/inner" in said[3]
-    assert "/net/outer" in said[4]
-    assert page.locator("tr.lit th").text_content() == "/net/inner"
+    assert "/body/block/inner" in said[3]
+    assert "/body/block/outer" in said[4]
+    assert page.locator("tr.lit th").text_content() == "/body/block/inner"
     page.mouse.move(5, 5)
     assert page.locator("tr.lit").count() == 0
 

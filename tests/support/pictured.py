@@ -19,18 +19,21 @@ def network() -> onnx.ModelProto:
         weights.append(numpy_helper.from_array(values, name))
         return name
 
-    def conv(source: str, to: str, inputs: int, outputs: int, stride: int = 1) -> str:
-        kernel = weight(f"{to}.weight", outputs, inputs, 3, 3)
+    def conv(place: str, source: str, to: str, inputs: int, stride: int = 1) -> str:
+        kernel = weight(f"{to}.weight", CHANNELS, inputs, 3, 3)
         how = {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1], "strides": [stride, stride]}
-        nodes.append(helper.make_node("Conv", [source, kernel], [to], f"/net/{to}", **how))
+        nodes.append(helper.make_node("Conv", [source, kernel], [to], place + to, **how))
         return to
 
-    stem = conv("image", "stem", 3, CHANNELS)
-    inner = conv(conv(stem, "inner", CHANNELS, CHANNELS), "outer", CHANNELS, CHANNELS)
-    nodes.append(helper.make_node("Add", [inner, stem], ["sum"], "/net/sum"))
-    conv("sum", "half", CHANNELS, CHANNELS, stride=2)
-    nodes.append(helper.make_node("Flatten", ["half"], ["flat"], "/net/flat"))
-    nodes.append(helper.make_node("MatMul", ["flat", weight("fc", 8 * 256, 100)], ["y"], "/net/fc"))
+    stem = conv("/body/", "image", "stem", 3)
+    inner = conv("/body/block/", stem, "inner", CHANNELS)
+    outer = conv("/body/block/", inner, "outer", CHANNELS)
+    nodes.append(helper.make_node("Add", [outer, stem], ["sum"], "/body/block/sum"))
+    conv("/body/", "sum", "half", CHANNELS, stride=2)
+    nodes.append(helper.make_node("Flatten", ["half"], ["flat"], "/head/flat"))
+    nodes.append(
+        helper.make_node("MatMul", ["flat", weight("fc", 8 * 256, 100)], ["y"], "/head/fc")
+    )
     ends = [
         helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
         for name, shape in (("image", [1, 3, IMAGE, IMAGE]), ("y", [1, 100]))

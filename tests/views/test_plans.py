@@ -72,7 +72,7 @@ def test_a_chain_holds_rows_in_rings(found: Plans) -> None:
     assert stem[3] == stem[6] * IMAGE * CHANNELS * 4
     assert 0 < stem[6] < IMAGE
     assert len(frame["chains"]) == 1
-    number = next(i for i, layer in enumerate(found.layers) if layer["name"] == "/net/stem")
+    number = next(i for i, layer in enumerate(found.layers) if layer["name"] == "/body/stem")
     steps = list(zip(*[iter(frame["steps"])] * 3, strict=True))
     made = [row for node, begin, end in steps if node == number for row in range(begin, end)]
     assert made == list(range(IMAGE))
@@ -104,8 +104,8 @@ def test_loads_bring_weights_before_they_are_used(found: Plans) -> None:
 
 def test_layers_have_their_weights_and_products(found: Plans) -> None:
     layers = {layer["name"]: layer for layer in found.layers}
-    assert layers["/net/inner"]["macs"] == IMAGE * IMAGE * CHANNELS * CHANNELS * 9
-    assert layers["/net/fc"]["weights"] == 2048 * 100 * 4
+    assert layers["/body/block/inner"]["macs"] == IMAGE * IMAGE * CHANNELS * CHANNELS * 9
+    assert layers["/head/fc"]["weights"] == 2048 * 100 * 4
 
 
 def test_a_limit_of_ones_own_is_shown_first(model_file: Path, found: Plans) -> None:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import argparse
-from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pelemay.cases import shapes_of
 from pelemay.cli.output import add_json_flag, console, print_json, size, table
 from pelemay.cli.programs import listing, rows_of, show_fallbacks, show_opcodes, show_plans
 from pelemay.cli.sources import resolve
 
 if TYPE_CHECKING:
-    from pelemay.graph import Graph
     from pelemay.importers import Model
 
 HELP = "Show what is in a model, and what it weighs, without reading its weights."
@@ -20,6 +19,8 @@ EXAMPLES = """\
   pelemay inspect resnet101-v1-7
   pelemay inspect model.onnx --parameters     every parameter: where it lies, and how
   pelemay inspect model.onnx --text           the graph as text
+  pelemay inspect model.onnx --layers         every node: products, parameters, result
+  pelemay inspect model.onnx --html net.html  a page with the graph drawn, in blocks that open
   pelemay inspect model.onnx --native         what the engine runs, what not, and why
   pelemay inspect model.plm                   a compiled program; --text lists its instructions
   pelemay inspect model.onnx --json"""
@@ -31,6 +32,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "model", metavar="MODEL", help="an ONNX or .plm file, or a name of 'models list'"
     )
     parser.add_argument("--parameters", action="store_true", help="list every parameter")
+    parser.add_argument("--layers", action="store_true", help="list every node")
+    parser.add_argument("--html", metavar="FILE", help="write a page with the graph drawn")
+    parser.add_argument(
+        "--shape",
+        metavar="NAME=1x3x224x224",
+        action="append",
+        default=[],
+        help="the shape of an input whose sizes the model leaves open; else they become 1",
+    )
     parser.add_argument("--text", action="store_true", help="print the graph as text")
     parser.add_argument(
         "--native", action="store_true", help="say what the engine would not run, and why"
@@ -51,15 +61,24 @@ def run(args: argparse.Namespace) -> int:
 
         print(to_text(model.graph))
         return 0
-    findings = examine(model)
-    if args.native:
-        findings["native"] = _native(model)
+    return _run_model(model, args)
+
+
+def _run_model(model: Model, args: argparse.Namespace) -> int:
+    from pelemay.views import inspect
+
+    inspection = inspect(model, shapes_of(args.shape))
+    findings = {**inspection.findings, "layers": list(inspection.layers)}
     if args.parameters:
         findings["parameter_list"] = _parameters(model)
+    if args.html:
+        findings["page"] = str(inspection.save(args.html))
     if args.json:
         print_json(findings)
+    elif args.html:
+        console().print(f"{findings['page']}: {inspection.finding}", markup=False, soft_wrap=True)
     else:
-        _show(findings)
+        _show(findings, layers=args.layers, native=args.native)
     return 0
 
 
@@ -99,48 +118,6 @@ def _show_program(findings: dict[str, Any]) -> None:
         console().print(table("block", "size", "at byte", rows=rows, right=[1, 2]))
 
 
-def _native(model: Model) -> dict[str, Any]:
-    """What the engine would run, and what it would not; nothing is written."""
-    from pelemay import pipeline
-    from pelemay.program.describe import summary
-
-    return summary(pipeline.lower(model))
-
-
-def examine(model: Model) -> dict[str, Any]:
-    """Everything that the command says of a model, as plain data."""
-    places = [model.parameters.placement(name) for name in model.parameters]
-    proto = model.proto
-    return {
-        "file": str(model.path),
-        "file_bytes": model.path.stat().st_size if model.path else None,
-        "producer": " ".join(filter(None, (proto.producer_name, proto.producer_version))),
-        "ir_version": proto.ir_version,
-        "opsets": {o.domain or "ai.onnx": o.version for o in proto.opset_import},
-        "inputs": {arg.name: str(arg.type) for arg in model.inputs},
-        "outputs": {arg.name: str(arg.type) for arg in model.outputs},
-        "parameters": len(places),
-        "parameter_bytes": sum(place.nbytes for place in places),
-        "parameter_bytes_in_place": sum(place.nbytes for place in places if place.in_place),
-        "encodings": dict(Counter(place.encoding for place in places)),
-        "operations": _operations(model.graph),
-    }
-
-
-def _operations(graph: Graph) -> list[dict[str, Any]]:
-    from pelemay.graph import walk
-
-    counts = Counter((n.qualified, n.version) for _, n in walk(graph))
-    return [
-        {
-            "operation": name,
-            "count": count,
-            "runs_on": "operation table" if version == 0 else f"onnx.reference ({version})",
-        }
-        for (name, version), count in sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    ]
-
-
 def _parameters(model: Model) -> list[dict[str, Any]]:
     rows = []
     for name in model.parameters:
@@ -161,7 +138,11 @@ def _parameters(model: Model) -> list[dict[str, Any]]:
     return rows
 
 
-def _show(findings: dict[str, Any]) -> None:
+MOST_LAYERS = 10
+"""Of those with the most products that are listed without being asked for."""
+
+
+def _show(findings: dict[str, Any], *, layers: bool, native: bool) -> None:
     out = console()
     total, in_place = findings["parameter_bytes"], findings["parameter_bytes_in_place"]
     encodings = ", ".join(f"{count} {name}" for name, count in findings["encodings"].items())
@@ -173,13 +154,16 @@ def _show(findings: dict[str, Any]) -> None:
         *((f"output {name}", kind) for name, kind in findings["outputs"].items()),
         ("parameters", f"{findings['parameters']} ({size(total)}; {encodings or 'none'})"),
         ("read in place", f"{in_place / total:.0%}" if total else "nothing to read"),
+        ("multiply-accumulates", f"{findings['macs']:,}"),
+        *_compiled(findings["native"]),
     ]
     out.print(table("model", "", rows=rows))
     rows3 = [(o["operation"], str(o["count"]), o["runs_on"]) for o in findings["operations"]]
     out.print(table("operation", "count", "runs on", rows=rows3, right=[1]))
-    if native := findings.get("native"):
-        out.print(table("compiled", "", rows=rows_of(native)))
-        show_fallbacks(native)
+    _show_layers(findings["layers"], every=layers)
+    if native and findings["native"] and not findings["native"].get("refused"):
+        out.print(table("compiled", "", rows=rows_of(findings["native"])))
+        show_fallbacks(findings["native"])
     if listed := findings.get("parameter_list"):
         rows5 = [
             (
@@ -194,3 +178,37 @@ def _show(findings: dict[str, Any]) -> None:
         out.print(
             table("parameter", "type", "size", "encoding", "at byte", rows=rows5, right=[2, 4])
         )
+    for text in findings["warnings"]:
+        out.print(f"Note: {text}.", markup=False, soft_wrap=True)
+
+
+def _compiled(native: dict[str, Any] | None) -> list[tuple[str, str]]:
+    """What the engine makes of it, in short."""
+    if not native or native.get("refused"):
+        return [("native nodes", "none: see below")]
+    rows = rows_of(native)
+    return [row for row in rows if row[0] in ("arena", "instructions", "native nodes")]
+
+
+def _show_layers(layers: list[dict[str, Any]], *, every: bool) -> None:
+    """All nodes in order, or those that compute the most."""
+    shown = layers
+    if not every:
+        heavy = sorted(layers, key=lambda layer: (-layer["macs"], -layer["bytes"]))
+        shown = [layer for layer in heavy[:MOST_LAYERS] if layer["macs"] or layer["bytes"]]
+    rows = [
+        (
+            layer["name"],
+            layer["operation"],
+            f"{layer['macs']:,}" if layer["macs"] else "",
+            size(layer["bytes"]) if layer["bytes"] else "",
+            layer["result"].replace(", ", ","),
+        )
+        for layer in shown
+    ]
+    heading = "node" if every else "node that computes most"
+    columns = (heading, "operation", "MACs", "parameters", "result")
+    if rows:
+        console().print(table(*columns, rows=rows, right=[2, 3]))
+    if not every and len(shown) < len(layers):
+        console().print(f"{len(layers)} nodes in all; --layers lists them")
