@@ -21,6 +21,7 @@ typedef struct {
   size_t arena_bytes, nbytes;
   int workers;
   PyThread_type_lock lock;
+  Py_buffer shown; /* where others see when each instruction was done; without an object, nowhere */
 } RunnerObject;
 
 /* One run. */
@@ -161,18 +162,22 @@ static PyObject *times_list(const uint64_t *times, size_t count, uint64_t begin)
 
 static PyObject *run_timed(run *r, int profile) {
   const size_t count = r->program->program.n_instrs;
-  uint64_t *times = profile ? PyMem_Calloc(count + 1, sizeof *times) : NULL;
-  if (profile && !times) return PyErr_NoMemory();
+  uint64_t *own = profile ? PyMem_Calloc(count + 1, sizeof *own) : NULL;
+  if (profile && !own) return PyErr_NoMemory();
+  const Py_buffer *shown = &r->runner->shown;
+  const bool is_shown = !own && shown->obj && (size_t)shown->len / sizeof *own > count;
+  uint64_t *times = is_shown ? shown->buf : own;
   pm_place place;
   const uint64_t begin = pm_now_ns();
+  if (times) times[count] = begin;
   const pm_status status = run_released(r, times, &place);
   PyObject *result = NULL;
   if (status != PM_OK) {
     if (!PyErr_Occurred()) pm_raise(pm_module_of((PyObject *)r->runner), status, place);
   } else {
-    result = profile ? times_list(times, count, begin) : Py_NewRef(Py_None);
+    result = profile ? times_list(own, count, begin) : Py_NewRef(Py_None);
   }
-  PyMem_Free(times);
+  PyMem_Free(own);
   return result;
 }
 
@@ -258,6 +263,15 @@ static PyObject *runner_use(RunnerObject *self, PyObject *program) {
   Py_RETURN_NONE;
 }
 
+/* Once only, so that a run in another thread never loses the memory that it writes to. */
+static PyObject *runner_show(RunnerObject *self, PyObject *memory) {
+  if (self->shown.obj) return PyErr_Format(PyExc_ValueError, "it is shown already");
+  if (PyObject_GetBuffer(memory, &self->shown, PyBUF_WRITABLE)) return NULL;
+  if ((uintptr_t)self->shown.buf % sizeof(uint64_t) == 0) Py_RETURN_NONE;
+  PyBuffer_Release(&self->shown);
+  return PyErr_Format(PyExc_ValueError, "show() needs memory that is aligned to 8 bytes");
+}
+
 /* Where the weights come from: a streamed program has none but those that a stream reads. */
 static int set_up_weights(RunnerObject *self, PyObject *budget) {
   const bool streamed = self->program->streamed;
@@ -308,6 +322,7 @@ static void runner_dealloc(RunnerObject *self) {
   pm_pages_free(self->pages, self->nbytes);
   PyMem_Free(self->layout);
   if (self->lock) PyThread_free_lock(self->lock);
+  if (self->shown.obj) PyBuffer_Release(&self->shown);
   Py_XDECREF((PyObject *)self->program);
   freefunc release = (freefunc)PyType_GetSlot(type, Py_tp_free);
   release(self);
@@ -342,6 +357,10 @@ static PyMethodDef methods[] = {
      "With profile, nanoseconds for each instruction are returned."},
     {"use", (PyCFunction)runner_use, METH_O,
      "use(program): run this program from now on, in the same memory as far as it is enough."},
+    {"show", (PyCFunction)runner_show, METH_O,
+     "show(memory): from now on, write when each instruction was done, and behind the last when the run\n"
+     "began, as 64-bit nanoseconds of the monotonic clock. Another process may read them. A program that\n"
+     "has more instructions than there is room for is not shown."},
     {NULL, NULL, 0, NULL},
 };
 

@@ -205,12 +205,15 @@ class Engine:
         except ValueError as error:
             known = ", ".join(native().ISAS)
             raise InputError(str(error), hint=f"it has {known}") from error
+        self._shown = _shown(self) if os.environ.get("PELEMAY_TOP") else None
         self._take(program, host)
 
     def _take(self, program: Any, host: HostCall | None) -> None:
         self.program = program
         self.outputs = tuple((dtype, shape) for _, dtype, shape in program.outputs)
         self._host = None if host is None else _with_arrays(host)
+        if self._shown is not None:
+            self._shown.describe(program.instructions)
 
     def use(self, program: Any, host: HostCall | None = None) -> None:
         """Run another program from now on, with the same workers.
@@ -283,6 +286,21 @@ class Engine:
             return self._runner.run(given, taken, self._host, profile)
         except native().NativeError as error:
             raise translated(error) from error
+
+
+def _shown(engine: Engine) -> Any:
+    """Show other processes how far runs are; None where the folder cannot be written to."""
+    from weakref import finalize
+
+    from pelemay import progress
+
+    try:
+        shown = progress.Shown(os.environ[progress.VARIABLE])
+    except OSError:
+        return None
+    engine._runner.show(shown.memory)
+    finalize(engine, shown.remove)
+    return shown
 
 
 def _check_budget(program: Any, weights_bytes: int | None) -> None:

@@ -116,7 +116,7 @@ def test_cgroup_v2_is_written_as_its_documentation_says(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _fake_unified(tmp_path, ".", "user/session")
-    monkeypatch.setattr(cgroups, "_own_groups", lambda: {"": "/user/session"})
+    monkeypatch.setattr(cgroups, "_groups_of", lambda _: {"": "/user/session"})
     written: dict[str, str] = {}
     real_mkdir, real_rmdir = Path.mkdir, Path.rmdir
 

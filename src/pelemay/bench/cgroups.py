@@ -27,6 +27,7 @@ _HOW_TO = (
     "Run as root (sudo pelemay bench --fit), in a login session with systemd, or in a container "
     "that owns its cgroup (docker run --privileged)"
 )
+_NO_LIMIT = 1 << 62
 _numbers = itertools.count()
 
 
@@ -66,7 +67,7 @@ def find_controller(root: Path = ROOT) -> Controller:
     UnsupportedError
         If none may be used, with the reason for each and what to do.
     """
-    own = _own_groups()
+    own = _groups_of("self")
     ways = [Controller("cgroup v1", _maker(root / "memory", own.get("memory", "/"), _V1_LIMITS))]
     unified = own.get("", "/")
     ways += [
@@ -83,11 +84,33 @@ def find_controller(root: Path = ROOT) -> Controller:
     raise UnsupportedError(f"no memory cgroup may be used here ({tried})", hint=_HOW_TO)
 
 
-def _own_groups() -> dict[str, str]:
-    """Controller to the path of this process' group; the key of cgroup v2 is empty."""
+def limit_of(pid: int, root: Path = ROOT) -> int | None:
+    """The least memory limit of a process' cgroup and of all above it, None if there is none.
+
+    Parameters
+    ----------
+    pid : int
+        Of the process.
+    root : Path
+        Where the cgroup file systems are mounted.
+    """
+    groups = _groups_of(pid)
+    places = [(root / "memory", groups.get("memory"), "memory.limit_in_bytes")]
+    places += [(mount, groups.get(""), "memory.max") for mount in (root, root / "unified")]
+    found = []
+    for mount, path, name in places:
+        own = Path("/" if path is None else path)
+        for group in (own, *own.parents):
+            with suppress(OSError, ValueError):
+                found.append(int((mount / str(group).lstrip("/") / name).read_text()))
+    return min((limit for limit in found if limit < _NO_LIMIT), default=None)
+
+
+def _groups_of(pid: int | str) -> dict[str, str]:
+    """Controller to the path of a process' group; the key of cgroup v2 is empty."""
     groups: dict[str, str] = {}
     with suppress(OSError):
-        for line in Path("/proc/self/cgroup").read_text().splitlines():
+        for line in Path(f"/proc/{pid}/cgroup").read_text().splitlines():
             _, controllers, path = line.split(":", 2)
             groups.update(dict.fromkeys(controllers.split(","), path))
     return groups

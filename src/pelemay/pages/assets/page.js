@@ -140,7 +140,7 @@ const pelemay = (() => {
   }
 
   // Labels of marks go where they cover neither another label nor a mark; without room they go.
-  const SIDES = ["", "on-left", "above", "below"];
+  const SIDES = ["", "on-left", "above", "below", "up", "down"];
   const place = (group) => {
     const within = group.getBoundingClientRect();
     const taken = [...group.querySelectorAll(".mark i")].map((dot) => dot.getBoundingClientRect());

@@ -27,8 +27,10 @@ _STEPS = {
     "serialize": "serialization",
     "load": "load",
     "first run": "first run",
-    "steady": "again and again",
+    "steady": "the same again and again",
 }
+_ALIKE = (("packages",), ("import", "load"), ("serialize", "first run"), ("steady",))
+"""Steps that have the same colour."""
 
 Series = dict[str, Any]
 
@@ -86,16 +88,16 @@ def _series(timeline: Timeline) -> Series:
 
 def _legend(found: Sequence[Group]) -> Html:
     timelines = [r.timeline for group in found for r in group.results if r.timeline]
-    used = dict.fromkeys(step.name for timeline in timelines for step in timeline.steps)
     items = [
         element("li", element("i", class_="anonymous"), "anonymous"),
         element("li", element("i", class_="file-backed"), "file-backed"),
     ]
-    items += [
-        element("li", element("i", class_=_step_class(name)), _STEPS.get(name, name))
-        for name in _STEPS
-        if name in used
-    ]
+    timelines = [r.timeline for group in found for r in group.results if r.timeline]
+    used = {step.name for timeline in timelines for step in timeline.steps}
+    for names in _ALIKE:
+        if shown := [name for name in names if name in used]:
+            mark = element("i", class_=_step_class(shown[0]))
+            items.append(element("li", mark, " or ".join(_STEPS[name] for name in shown)))
     return element("ul", *items, class_="legend")
 
 
