@@ -126,8 +126,16 @@ def test_the_page_begins_with_what_changed() -> None:
     before, after = changed(1.5)
     html = format_html(after, [before])
     assert "<h1>1 of 3 tested figures differ from before" in html
-    assert 'class="ratio-row more"' in html
+    assert html.count('class="ratio-row more"') == 1
+    assert "11 figures have changed by 2% or less" in html
     assert "reference (before)" in html
+
+
+def test_a_page_without_changes_says_so() -> None:
+    before, after = changed(1.0)
+    html = format_html(after, [before])
+    assert "No figure has changed by more than 2%" in html
+    assert "<h1>No difference from before is seen" in html
 
 
 def test_differences_of_machines() -> None:

@@ -6,6 +6,7 @@ In: a suite. Out: the text of one HTML file. See :mod:`pelemay.pages`.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from pelemay.bench.finding import describe_model, finding_of, findings
 from pelemay.bench.reports.page.bars import memory_bars
@@ -50,8 +51,9 @@ def format_html(suite: Suite, before: Sequence[Suite] = ()) -> str:
     ]
     first = _first(suite)
     said = finding_of(suite, first) if first else "nothing was measured."
-    if changes:
+    if changes:  # The first sentence is the title, and need not be said again.
         said = str(changes[0].intro)
+        made[0] = replace(changes[0], intro="")
     page = Page(
         kind="pelemay bench",
         title=f"pelemay bench: {', '.join(model.name for model in suite.models)}",

@@ -7,7 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pelemay.bench.comparison import METHOD, Change, compare_suites, conclusion, differences
+from pelemay.bench.comparison import (
+    METHOD,
+    NEGLIGIBLE,
+    Change,
+    compare_suites,
+    conclusion,
+    differences,
+    times_of,
+)
 from pelemay.bench.reports.compared import cells, name_of
 from pelemay.bench.suite import Suite
 from pelemay.pages import Axis, Cell, Column, Html, Section, element, logarithmic, table
@@ -42,10 +50,12 @@ def changes_since(before: Suite, suite: Suite) -> Section:
 
 
 def _ratios(changes: Sequence[Change]) -> Html:
-    drawn = [change for change in changes if change.ratio]
+    drawn = sorted(filter(_is_large, changes), key=times_of, reverse=True)
+    if not drawn:
+        return element("p", f"No figure has changed by more than {NEGLIGIBLE:.0%}.")
     ends = [e for c in drawn for e in (c.ratio or 1.0, *(c.interval or ()))]
     far = max(1.25, *(max(e, 1 / e) for e in ends if e > 0)) if ends else 1.25
-    axis = logarithmic(1 / far, far, lambda value: f"{value:g}x", "")
+    axis = logarithmic(1 / far, far, lambda value: f"{value:.3g}x", "")
     axis = Axis(1 / far, far, _ticks(far), axis.show, "", is_log=True)
     ticks = [
         element("span", axis.show(tick), class_="tick of-x", style=f"left:{axis.at(tick):.2f}%")
@@ -62,18 +72,25 @@ def _ratios(changes: Sequence[Change]) -> Html:
         *(element("li", element("i", class_=kind), text) for kind, text in (
             ("less", "less than before"),
             ("more", "more than before"),
-            ("same", "no difference seen, or not tested"),
+            ("same", "not tested, or by chance"),
         )),
         class_="legend",
     )  # fmt: skip
     rows = [_row(change, axis) for change in drawn]
-    return element("div", legend, element("div", under, *rows, head, class_="ratios"))
+    left = f"{len(changes) - len(drawn)} figures have changed by {NEGLIGIBLE:.0%} or less."
+    note = element("p", left, class_="note") if len(drawn) < len(changes) else ""
+    return element("div", legend, element("div", under, *rows, head, class_="ratios"), note)
+
+
+def _is_large(change: Change) -> bool:
+    """Whether it is worth a row: those that changed less stand in the table only."""
+    return bool(change.ratio) and times_of(change) > 1 + NEGLIGIBLE
 
 
 def _ticks(far: float) -> tuple[float, ...]:
     """Ratios and their inverses around 1."""
     over = [1.1, 1.25] if far < 1.6 else [1.5, 2] if far < 3 else [2, 5, 10, 100, 1000, 10_000]
-    return tuple(sorted({1.0, *(t for r in over if r <= far for t in (r, round(1 / r, 4)))}))
+    return tuple(sorted({1.0, *(t for r in over if r <= far for t in (r, round(1 / r, 3)))}))
 
 
 def _row(change: Change, axis: Axis) -> Html:
@@ -87,7 +104,7 @@ def _row(change: Change, axis: Axis) -> Html:
     text = "\n".join(tip)
     return element(
         "div",
-        element("span", f"{who}, {change.scenario.job}", element("b", what), class_="name"),
+        element("span", element("b", what), f" {who}, {change.scenario.job}", class_="name"),
         element(
             "span",
             element("i", class_="interval", style=f"left:{left:.2f}%;width:{right - left:.2f}%"),
