@@ -4,6 +4,9 @@
 
 #if defined(__x86_64__) || defined(__i386__)
 #include <cpuid.h>
+#elif defined(__aarch64__) && defined(__linux__)
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
 #endif
 
 #include "../kernels/kernel.h"
@@ -23,11 +26,16 @@ static bool has_f16c(void) {
 static bool is_there(const char *isa) {
 #if defined(__x86_64__) || defined(__i386__)
   __builtin_cpu_init();
-  if (!strcmp(isa, "avx512"))
-    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
-           __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl");
+  const bool has_512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+                       __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl");
+  if (!strcmp(isa, "avx512vnni")) return has_512 && __builtin_cpu_supports("avx512vnni");
+  if (!strcmp(isa, "avx512")) return has_512;
   if (!strcmp(isa, "avx2"))
     return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && has_f16c();
+#elif defined(__aarch64__) && defined(__linux__)
+  if (!strcmp(isa, "neondot")) return getauxval(AT_HWCAP) & HWCAP_ASIMDDP;
+#elif defined(__aarch64__) && !defined(__APPLE__)
+  if (!strcmp(isa, "neondot")) return false;
 #else
   (void)isa;
 #endif

@@ -70,12 +70,10 @@ static inline bool pm_image_is_flat(const pm_image *i, int64_t row0, int64_t row
   return i->n == 1 || i->sn == i->d * i->h * i->w * i->sw;
 }
 
-/* Operands are data, weights, bias, residual, and the weights' scales where their type has any; bias
-   and residual may be left out. */
-static inline pm_conv pm_conv_of(const pm_call *call) {
+/* The images and windows alone. */
+static inline pm_conv pm_conv_geometry(const pm_call *call) {
   const int64_t *p = call->params;
   pm_conv c = {.x = pm_image_of(call->in[0].t), .y = pm_image_of(call->out[0].t)};
-  if (call->in[3].t) c.r = pm_image_of(call->in[3].t);
   for (int i = 0; i < 3; i++) {
     c.kernel[i] = p[CONV_KERNEL + i];
     c.stride[i] = p[CONV_STRIDE + i];
@@ -83,6 +81,15 @@ static inline pm_conv pm_conv_of(const pm_call *call) {
     c.pad[i] = p[CONV_PAD + i];
   }
   c.groups = p[CONV_GROUPS];
+  return c;
+}
+
+/* Operands are data, weights, bias, residual, and the weights' scales where their type has any; bias
+   and residual may be left out. */
+static inline pm_conv pm_conv_of(const pm_call *call) {
+  const int64_t *p = call->params;
+  pm_conv c = pm_conv_geometry(call);
+  if (call->in[3].t) c.r = pm_image_of(call->in[3].t);
   c.row0 = p[CONV_ROW0];
   c.row1 = p[CONV_ROW1];
   c.weights = (pm_weights)p[CONV_WEIGHTS];
@@ -98,8 +105,11 @@ static inline int64_t pm_packed_weights(const pm_conv *c) {
 }
 
 /* Of conv_check.c: whether images, window, bias, residual and epilogue fit each other; and the
-   floats of a window in one group, 0 where that is out of all bounds. */
+   elements of a window in one group, 0 where that is out of all bounds. */
 bool pm_conv_fits(const pm_call *call, int n_params);
 int64_t pm_window_size(const pm_conv *c);
+/* Whether the parameters are those of a window; whether a tensor is an image of that type. */
+bool pm_window_is_possible(const int64_t *params);
+bool pm_is_image(const pm_tensor *t, unsigned dtype);
 
 #endif

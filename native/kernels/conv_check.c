@@ -3,13 +3,13 @@
 /* So that no product of sizes, strides and paddings leaves 64 bits. */
 #define MOST ((int64_t)1 << 30)
 
-static bool is_image(const pm_tensor *t) {
-  if (t->dtype != PM_F32 || t->rank < 3 || t->rank > 5) return false;
+bool pm_is_image(const pm_tensor *t, unsigned dtype) {
+  if (t->dtype != dtype || t->rank < 3 || t->rank > 5) return false;
   if (t->ring && t->rank != 4) return false;
   return t->strides[t->rank - 1] == 1 || t->dims[t->rank - 1] <= 1;
 }
 
-static bool window_is_possible(const int64_t *p) {
+bool pm_window_is_possible(const int64_t *p) {
   for (int i = 0; i < 3; i++) {
     if (p[CONV_KERNEL + i] < 1 || p[CONV_KERNEL + i] > MOST) return false;
     if (p[CONV_STRIDE + i] < 1 || p[CONV_STRIDE + i] > MOST) return false;
@@ -20,7 +20,7 @@ static bool window_is_possible(const int64_t *p) {
   return true;
 }
 
-/* The floats of a window in one group, or 0 where that is out of all bounds. */
+/* The elements of a window in one group, or 0 where that is out of all bounds. */
 int64_t pm_window_size(const pm_conv *c) {
   int64_t size = c->x.c / c->groups;
   for (int i = 0; i < 3; i++) {
@@ -53,11 +53,11 @@ bool pm_conv_fits(const pm_call *call, int n_params) {
   if (call->n_in < 4 || call->n_out != 1 || call->n_params != n_params) return false;
   const pm_tensor *x = call->in[0].t, *w = call->in[1].t, *y = call->out[0].t;
   const pm_tensor *bias = call->in[2].t, *residual = call->in[3].t;
-  if (!x || !w || !y || !is_image(x) || !is_image(y) || x->rank != y->rank) return false;
+  if (!x || !w || !y || !pm_is_image(x, PM_F32) || !pm_is_image(y, PM_F32) || x->rank != y->rank) return false;
   if (bias && (bias->dtype != PM_F32 || bias->rank != 1 || !pm_is_contiguous(bias))) return false;
-  if (residual && (!is_image(residual) || !pm_same_shape(residual, y))) return false;
+  if (residual && (!pm_is_image(residual, PM_F32) || !pm_same_shape(residual, y))) return false;
   const int64_t *p = call->params;
-  if (!window_is_possible(p) || !pm_epilogue_fits(p[CONV_KIND], p[CONV_AFTER])) return false;
+  if (!pm_window_is_possible(p) || !pm_epilogue_fits(p[CONV_KIND], p[CONV_AFTER])) return false;
   const pm_conv c = pm_conv_of(call);
   if (c.x.n != c.y.n || c.x.c < 1 || c.groups < 1) return false;
   if (c.x.c % c.groups || c.y.c % c.groups || (bias && bias->dims[0] != c.y.c)) return false;

@@ -61,13 +61,12 @@ static inline void pm_merge_stack(pm_matmul *p, bool has_residual) {
   }
 }
 
-static inline pm_matmul pm_matmul_of(const pm_call *call) {
-  const pm_tensor *a = call->in[0].t, *b = call->in[1].t, *r = call->in[3].t, *y = call->out[0].t;
+/* Of a product with these flags; r is NULL where nothing is added. */
+static inline pm_matmul pm_matmul_form(const pm_tensor *a, const pm_tensor *b, const pm_tensor *r,
+                                       const pm_tensor *y, bool trans_a, bool trans_b, bool packed) {
   const int rank = y->rank;
   pm_matmul p = {.m = y->dims[rank - 2], .n = y->dims[rank - 1], .levels = rank - 2};
-  p.trans_a = call->params[MATMUL_TRANS_A] != 0;
-  p.trans_b = call->params[MATMUL_TRANS_B] != 0;
-  p.packed = call->params[MATMUL_PACKED] != 0;
+  p.trans_a = trans_a, p.trans_b = trans_b, p.packed = packed;
   p.k = a->dims[p.trans_a ? rank - 2 : rank - 1];
   p.a_row = a->strides[rank - 2], p.y_row = y->strides[rank - 2];
   if (!p.packed) p.b_row = b->strides[rank - 2];
@@ -85,6 +84,12 @@ static inline pm_matmul pm_matmul_of(const pm_call *call) {
   return p;
 }
 
+static inline pm_matmul pm_matmul_of(const pm_call *call) {
+  const int64_t *v = call->params;
+  return pm_matmul_form(call->in[0].t, call->in[1].t, call->in[3].t, call->out[0].t,
+                        v[MATMUL_TRANS_A] != 0, v[MATMUL_TRANS_B] != 0, v[MATMUL_PACKED] != 0);
+}
+
 /* Rows of a tile that may have to be packed. */
 static inline int64_t pm_tile_rows(const pm_matmul *p) { return PM_MIN(p->m, PM_MAX_MR); }
 
@@ -98,5 +103,10 @@ static inline int64_t pm_stacked(const pm_matmul *p, const int64_t *steps, int64
 
 /* Of matmul_check.c: whether types, shapes and parameters are those of a product. */
 bool pm_matmul_fits(const pm_call *call);
+/* Whether the outer dimensions are those of y, or 1; whether the last two are those; whether the
+   elements of a row lie together. */
+bool pm_stacks(const pm_tensor *t, const pm_tensor *y);
+bool pm_has_rows_of(const pm_tensor *t, int64_t rows, int64_t columns, bool swapped);
+bool pm_last_is_dense(const pm_tensor *t);
 
 #endif

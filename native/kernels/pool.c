@@ -91,12 +91,41 @@ PM_INLINE void pool_pixel(const pool *p, pm_pool_kind kind, int64_t n, float *y)
   if (c < channels) pool_vectors(p, kind, n, c, 1, channels - c, y);
 }
 
+/* The maximum of bytes that lie together; of an empty window the least number there is. */
+#define POOL_BYTES(type, least)                                                          \
+  static void pool_bytes_##type(const pool *p, int64_t n, int64_t y) {                   \
+    const int64_t *dilation = p->call->params + PM_POOL_DILATION;                        \
+    type *restrict to = (type *)p->call->out[0].data + y;                                \
+    for (int64_t c = 0; c < p->x.c; c++) to[c] = least;                                  \
+    for (int64_t d = p->d.first; d < p->d.last; d++)                                     \
+      for (int64_t h = p->h.first; h < p->h.last; h++)                                   \
+        for (int64_t w = p->w.first; w < p->w.last; w++) {                               \
+          const int64_t row = pm_pixels_row(&p->x, n, p->d.origin + d * dilation[0],     \
+                                            p->h.origin + h * dilation[1]);              \
+          const type *restrict x = (const type *)p->call->in[0].data + row +             \
+                          (p->w.origin + w * dilation[2]) * p->x.step[2];                \
+          for (int64_t c = 0; c < p->x.c; c++) to[c] = PM_MAX(to[c], x[c]);              \
+        }                                                                                \
+  }
+
+POOL_BYTES(int8_t, INT8_MIN)
+POOL_BYTES(uint8_t, 0)
+
 static void pool_floats(const pool *p, int64_t n, int64_t y) {
   float *to = (float *)p->call->out[0].data + y;
   switch (p->kind) {
     case PM_POOL_MAX: pool_pixel(p, PM_POOL_MAX, n, to); break;
     case PM_POOL_AVERAGE: pool_pixel(p, PM_POOL_AVERAGE, n, to); break;
     default: pool_pixel(p, PM_POOL_LP, n, to);
+  }
+}
+
+/* Channels that lie together. */
+static void pool_together(const pool *p, int64_t n, int64_t y) {
+  switch (p->call->in[0].t->dtype) {
+    case PM_I8: pool_bytes_int8_t(p, n, y); break;
+    case PM_U8: pool_bytes_uint8_t(p, n, y); break;
+    default: pool_floats(p, n, y);
   }
 }
 
@@ -166,19 +195,9 @@ static void pool_any(const pool *p, int64_t n, int64_t y, int64_t place) {
 }
 
 static bool is_fast(const pool *p) {
-  const bool is_plain = p->call->in[0].t->dtype == PM_F32 && !p->call->out[1].t;
+  if (p->call->out[1].t || p->call->in[0].t->dtype == PM_F64) return false;
   const bool together = (p->x.c_step == 1 && p->y.c_step == 1) || p->x.c == 1;
-  return is_plain && together && (p->kind != PM_POOL_LP || p->p == 1 || p->p == 2);
-}
-
-/* Positions of a window along an axis that an average is over. */
-static int64_t counted(const pool *p, int axis, const pm_span *own) {
-  const int64_t *params = p->call->params;
-  if (!params[PM_POOL_COUNTS_PAD]) return PM_MAX(0, own->last - own->first);
-  const int64_t pad = params[PM_POOL_PAD + axis], dilation = params[PM_POOL_DILATION + axis];
-  const int64_t size = p->x.size[axis] + pad + params[PM_POOL_END + axis], first = own->origin + pad;
-  const int64_t positions = first < size ? (size - 1 - first) / dilation + 1 : 0;
-  return PM_MIN(positions, params[PM_POOL_KERNEL + axis]);
+  return together && (p->kind != PM_POOL_LP || p->p == 1 || p->p == 2);
 }
 
 /* The pixels [begin, end) of those that are to be made. */
@@ -192,12 +211,12 @@ static void pool_pixels(pool *p, bool fast, int64_t begin, int64_t end) {
     const int64_t y = pm_pixels_row(&p->y, n, d, h), place = pm_pixels_row(&p->places, n, d, h);
     p->d = pm_span_of(params, 0, p->x.size[0], d);
     p->h = pm_span_of(params, 1, p->x.size[1], h);
-    const int64_t count = counted(p, 0, &p->d) * counted(p, 1, &p->h);
+    const int64_t count = pm_counted(params, &p->x, 0, &p->d) * pm_counted(params, &p->x, 1, &p->h);
     for (int64_t w = first; w < last; w++) {
       p->w = pm_span_of(params, 2, p->x.size[2], w);
-      if (p->kind == PM_POOL_AVERAGE) p->count = (double)(count * counted(p, 2, &p->w));
+      if (p->kind == PM_POOL_AVERAGE) p->count = (double)(count * pm_counted(params, &p->x, 2, &p->w));
       if (fast)
-        pool_floats(p, n, y + w * p->y.step[2]);
+        pool_together(p, n, y + w * p->y.step[2]);
       else
         pool_any(p, n, y + w * p->y.step[2], place + w * p->places.step[2]);
     }

@@ -65,4 +65,16 @@ static inline pm_span pm_span_of(const int64_t *params, int axis, int64_t size, 
   return s;
 }
 
+/* Positions of a window along an axis that an average is over. */
+static inline int64_t pm_counted(const int64_t *params, const pm_pixels *x, int axis, const pm_span *own) {
+  if (!params[PM_POOL_COUNTS_PAD]) return PM_MAX(0, own->last - own->first);
+  const int64_t pad = params[PM_POOL_PAD + axis], dilation = params[PM_POOL_DILATION + axis];
+  const int64_t size = x->size[axis] + pad + params[PM_POOL_END + axis], first = own->origin + pad;
+  const int64_t positions = first < size ? (size - 1 - first) / dilation + 1 : 0;
+  return PM_MIN(positions, params[PM_POOL_KERNEL + axis]);
+}
+
+/* Of pool_check.c: whether the parameters are those of windows over x that give y. */
+bool pm_windows_fit(const pm_tensor *x, const pm_tensor *y, const int64_t *params);
+
 #endif

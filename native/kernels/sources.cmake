@@ -34,7 +34,22 @@ set(PELEMAY_FAMILIES
   scan
   softmax
   sort
+  qelement
+  qpool
+  quantize
 )
+
+# Those whose products are of 8-bit integers: compiled once more for each instruction set that has one for
+# that, and with no other kernels; see DOTS.
+set(PELEMAY_DOT_FAMILIES
+  qgemm
+  qconv
+  qdepthwise
+  qmatmul
+)
+
+# Families in which every float is rounded where it stands, so that all instruction sets give the same bits.
+set(PELEMAY_EXACT_FAMILIES ${PELEMAY_DOT_FAMILIES} qelement qpool quantize)
 
 # Files that are compiled once and that kernels of all instruction sets call.
 set(PELEMAY_COMMON
