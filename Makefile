@@ -32,7 +32,7 @@ cross: $(VENV)/test.stamp  ## build the engine for 64-bit ARM and test it in qem
 fuzz: $(VENV)/test.stamp  ## damage programs for ten minutes, under ASan and UBSan; needs clang
 	cmake -S . -B build/fuzz -DCMAKE_C_COMPILER=clang -DPELEMAY_PYTHON=OFF -DPELEMAY_FUZZ=ON -DPELEMAY_SANITIZE=ON
 	cmake --build build/fuzz --parallel
-	$(VENV)/bin/python tests/support/corpus.py build/fuzz/corpus
+	PYTHONPATH=tests $(VENV)/bin/python tests/support/corpus.py build/fuzz/corpus
 	cd build/fuzz && native/fuzz_program -max_total_time=$(or $(SECONDS_TO_FUZZ),600) -max_len=32768 -timeout=20 corpus
 
 docs: $(VENV)/docs.stamp  ## build the documentation into docs/_build

@@ -14,8 +14,10 @@ import pytest
 
 from pelemay.backends.reference import GraphRunnable, numpy_table
 from pelemay.compilation import compile_graph
+from pelemay.graph import DType
 from pelemay.importers import from_proto
 from pelemay.program.image import image
+from support.integers import conv_case, product_case
 
 BUILD = Path(__file__).parents[2] / "build" / "aarch64" / "native"
 RUNNER = BUILD / "run_raw"
@@ -94,6 +96,35 @@ def test_a_program_runs_on_arm(name: str, isa: str, workers: int, tmp_path: Path
         at += value.nbytes
         np.testing.assert_allclose(found, value, rtol=1e-5, atol=1e-5 * np.abs(value).max())
     assert at == len(data)
+
+
+INTEGERS = {
+    "convolution": conv_case((1, 9, 11, 19), (21, 19, 3, 3), each=True, pads=(1, 1, 1, 1)),
+    "of int8": conv_case((1, 6, 7, 40), (33, 40, 1, 1), data=np.int8, to=DType.INT8),
+    "zero points": conv_case((1, 6, 7, 20), (16, 20, 3, 3), weights=np.uint8, w_zero=9),
+    "depthwise": conv_case((1, 9, 8, 37), (37, 1, 3, 3), group=37, w_zero=3, strides=(2, 1)),
+    "depthwise of int8": conv_case((1, 9, 8, 37), (37, 1, 5, 5), group=37, data=np.int8),
+    "product": product_case((23, 70), (70, 50), to=DType.FLOAT32, each=True),
+    "product of the run": product_case((2, 9, 33), (2, 33, 17), at_run=(1, 2, 4)),
+}
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+@pytest.mark.parametrize("isa", ["neondot", "neon", "scalar"])
+@pytest.mark.parametrize("name", INTEGERS)
+def test_integers_give_the_same_bits_on_arm(
+    name: str, isa: str, workers: int, tmp_path: Path
+) -> None:
+    case = INTEGERS[name]
+    program, inputs = case.built()
+    (expected,) = case.meaning(wide=False)
+    (tmp_path / "x.plm").write_bytes(image(program))
+    (tmp_path / "in").write_bytes(b"".join(x.tobytes() for x in inputs))
+    command: list[Any] = [EMULATOR, "-cpu", "max", RUNNER, "x.plm", "in", "out", str(workers), isa]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    found = np.frombuffer((tmp_path / "out").read_bytes(), expected.dtype)
+    np.testing.assert_array_equal(found.reshape(expected.shape), expected)
 
 
 @pytest.mark.parametrize("isa", ["neon", "scalar"])

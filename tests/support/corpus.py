@@ -1,12 +1,13 @@
-"""Small programs of all kinds for the fuzzer to begin with: ONNX's own tests, compiled.
+"""Small programs for the fuzzer to begin with: ONNX's own tests, compiled, and 8-bit integers.
 
-python tests/support/corpus.py FOLDER
+PYTHONPATH=tests python tests/support/corpus.py FOLDER
 """
 
 from __future__ import annotations
 
 import sys
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +15,15 @@ from onnx.backend.test.loader import load_model_tests
 
 from pelemay.compilation import compile_graph
 from pelemay.errors import PelemayError
+from pelemay.graph import DType
 from pelemay.importers import from_proto
 from pelemay.passes.host_inputs import host_inputs
+from pelemay.plan import plan_graph
+from pelemay.program.build import build
 from pelemay.program.image import image
+from pelemay.program.program import Program
+from support.bands import cut_plan
+from support.integers import conv_case, network, product_case
 
 MOST_BYTES = 16 << 10
 
@@ -42,6 +49,21 @@ def main(folder: Path) -> None:
         if len(data) <= MOST_BYTES and key not in seen:
             seen.add(key)
             (folder / f"{case.name}.plm").write_bytes(data)
+    for name, program in integers():
+        (folder / f"integers-{name}.plm").write_bytes(image(program))
+
+
+def integers() -> Iterator[tuple[str, Program]]:
+    """Programs of the dialect's operations on 8-bit integers, which no model says by itself."""
+    yield "whole", build(plan_graph(network()))
+    yield "banded", build(cut_plan(network(), 2))
+    for name, case in (
+        ("conv", conv_case((1, 5, 6, 6), (8, 3, 3, 3), group=2, w_zero=3, at_run=(2, 4))),
+        ("depthwise", conv_case((1, 5, 6, 9), (9, 1, 3, 3), group=9, to=DType.FLOAT32)),
+        ("product", product_case((5, 9), (9, 7), each=True)),
+        ("product-of-the-run", product_case((2, 5, 9), (2, 9, 7), at_run=(1, 2, 3, 4, 5))),
+    ):
+        yield name, case.built()[0]
 
 
 if __name__ == "__main__":

@@ -11,13 +11,14 @@ from typing import Any
 import array_api_compat.numpy
 import numpy as np
 
-from pelemay.engine import Engine, native, open_program
+from pelemay.engine import Engine, open_program
 from pelemay.graph import ArrayConstant, DType, Graph, Node, TensorType
 from pelemay.graph.operations import find
 from pelemay.plan.types import Placement, Plan
 from pelemay.program.build import build
 from pelemay.program.image import image
 from pelemay.program.program import Program, contiguous_strides
+from support.ops import isas
 
 Array = Any
 
@@ -113,7 +114,7 @@ class Case:
         expected = self.meaning(wide=True)
         if self.wanted is not None:
             expected = [expected[i] for i in self.wanted]
-        for isa in sets or native().ISAS:
+        for isa in sets or isas():
             first = Engine(program, threads=workers[0], isa=isa).run(inputs)
             for y, ideal in zip(first, expected, strict=True):
                 assert_close(y, ideal, rtol, of_largest=of_largest, what=isa)

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -61,11 +61,22 @@ def decompose(graph: Graph) -> Graph:
 
 
 def decompose_quantized(graph: Graph) -> Graph:
-    """Put the steps of a meaning in the place of each operation of :data:`QUANTIZED`.
+    """Put the steps of a meaning in the place of operations of :data:`QUANTIZED` without a kernel.
 
     Requires types. Guarantees nothing, as :func:`decompose`.
     """
-    return _decomposed(graph, QUANTIZED, lambda graph, node: True)
+    return _decomposed(graph, QUANTIZED, lambda graph, node: not _has_kernel(graph, node))
+
+
+def _has_kernel(graph: Graph, node: Node) -> bool:
+    """Whether the kernels take what only the run knows of it."""
+    if node.op in ("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear"):
+        return not _is_wanted(graph, node)
+    free = AT_RUN[node.op]
+    if node.op == "QMatMul" and node.inputs[1] not in graph.constants:
+        free = range(len(node.inputs))
+    rest = (name for index, name in enumerate(node.inputs) if index not in free)
+    return all(not name or name in graph.constants for name in rest)
 
 
 def _decomposed(
@@ -93,6 +104,8 @@ def _is_wanted(graph: Graph, node: Node) -> bool:
         return any(True for _ in node.graphs) or dtype_of(graph, node.inputs[0]) is DType.FLOAT64
     if node.op in ("QuantizeLinear", "DequantizeLinear"):
         return not _is_plain(graph, node)
+    if node.op == "DynamicQuantizeLinear":
+        return dtype_of(graph, node.inputs[0]) is not DType.FLOAT32
     if node.op == "MatMulInteger":
         rows, columns = (shape_of(graph, operand(node, index)) or () for index in (2, 3))
         return math.prod(rows) != 1 or len(columns) > 1
@@ -189,7 +202,16 @@ QUANTIZED: Meanings = {
     ("", "QuantizeLinear"): None,
     **dict.fromkeys((DOMAIN, row.name) for row in quantized.ROWS),
 }
-"""What of the dialect of integers has no instruction, after passes have made it."""
+"""Operations on 8-bit integers, some forms of which have no instruction."""
+
+AT_RUN: Mapping[str, Collection[int]] = {
+    "QAveragePool": (0,),
+    "QBinary": (0, 3),
+    "QConv": (0, 2, 4),
+    "QMatMul": (0, 2, 4),
+    "QTable": (0, 1),
+}
+"""Inputs of each that may be known to the run alone."""
 
 CASTS: Meanings = {("", "Cast"): _cast_tiny}
 """What is decomposed after that, because the steps of others have it too."""

@@ -97,10 +97,17 @@ ABILITIES: dict[tuple[str, str], Ability] = {
     **{("", op): Ability((), Form.ANY) for op in _COPIES},
     **{("pelemay", op): Ability((), Form.INNER) for op in _POOLS},
     ("", "Attention"): Ability((), Form.INNER),
+    ("", "DequantizeLinear"): Ability((), Form.INNER),
+    ("", "QuantizeLinear"): Ability((), Form.INNER),
     ("", "Where"): Ability((0, 1, 2), Form.INNER),
     ("pelemay", "Conv"): Ability((3,), Form.INNER),
     ("pelemay", "ConvTranspose"): Ability((3,), Form.INNER),
     ("pelemay", "MatMul"): Ability((3,), Form.INNER),
+    ("pelemay", "QAveragePool"): Ability((), Form.INNER),
+    ("pelemay", "QBinary"): Ability((0, 3), Form.INNER),
+    ("pelemay", "QConv"): Ability((), Form.INNER),
+    ("pelemay", "QMatMul"): Ability((), Form.INNER),
+    ("pelemay", "QTable"): Ability((0,), Form.INNER),
 }
 
 

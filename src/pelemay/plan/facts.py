@@ -127,6 +127,13 @@ def _maker(graph: Graph, name: str) -> str:
     return node.label if node else f"graph '{graph.name}'"
 
 
+def _lies_as(graph: Graph, name: str, other: str) -> bool:
+    """Whether two values have the same shape, and elements of the same size."""
+    kinds = graph.type_of(name), graph.type_of(other)
+    bits = {kind.dtype.bits for kind in kinds if isinstance(kind, TensorType)}
+    return len(bits) == 1 and shape_of(graph, name) == shape_of(graph, other)
+
+
 def _examine(graph: Graph, node: Node) -> NodeFacts:
     can, seen, pieces = ability(graph, node), views(graph, node), parts(graph, node)
     if can.form is Form.ANY and seen is None and pieces is None:
@@ -134,8 +141,9 @@ def _examine(graph: Graph, node: Node) -> NodeFacts:
     makes = tuple(filter(None, node.outputs))
     names = tuple(dict.fromkeys(reads(node)))
     given = [node.inputs[i] for i in can.in_place if i < len(node.inputs) and node.inputs[i]]
-    # An operand that is broadcast is read again after its first element was replaced.
-    places = [name for name in given if shape_of(graph, name) == shape_of(graph, node.outputs[0])]
+    # An operand that is broadcast is read again after its first element was replaced; so is one
+    # whose elements are smaller.
+    places = [name for name in given if _lies_as(graph, name, node.outputs[0])]
     elsewhere = {n for i, n in enumerate(node.inputs) if n and i not in can.in_place}
     free = tuple(dict.fromkeys(n for n in places if n not in elsewhere))
     alone = len(makes) == 1 or (node.domain, node.op) == CHAIN

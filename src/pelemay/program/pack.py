@@ -25,6 +25,9 @@ from pelemay.passes.derived import Dequantized, Derived
 WINDOW_BYTES = 1 << 18
 COLUMNS_BYTES = 8 << 20
 
+WHOLE_BYTES = 16 << 20
+"""A larger matrix whose columns have to be gathered is read by groups of them."""
+
 
 def raw_pieces(constant: Constant) -> Iterator[npt.NDArray[Any]]:
     """The elements in C order, flat, by windows.

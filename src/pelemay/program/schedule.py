@@ -25,6 +25,9 @@ COLUMNS_OF_ONE_ROW = 64
 WIDENED_BYTES = 4 * DEPTH * COLUMNS
 """Weights of a part, where they are widened into scratch first."""
 
+BYTES_OF_A_PART = 4 * DEPTH * COLUMNS
+"""Weights of a part of 8-bit integers: as many bytes as those of a part in float32."""
+
 SIZE = 4
 """Outputs of a tile of Winograd's filtering, in one dimension."""
 
@@ -100,6 +103,17 @@ def split_by(product: Product, depth: int, columns: int) -> Split:
     if product.widened:
         columns = min(columns, max(32, WIDENED_BYTES // (4 * steps) // 32 * 32))
     return Split(steps, columns, max(1, product.rows))
+
+
+def whole_split_of(product: Product) -> Split:
+    """The sizes for a product of 8-bit integers, whose sums are made in one go.
+
+    >>> whole_split_of(Product(rows=49, columns=2048, steps=4608))
+    Split(depth=4608, columns=96, rows=49)
+    """
+    most = COLUMNS if product.rows > 1 else COLUMNS_OF_ONE_ROW
+    columns = min(most, max(32, BYTES_OF_A_PART // max(1, product.steps) // 32 * 32))
+    return Split(product.steps, columns, max(1, product.rows))
 
 
 @dataclass(frozen=True, slots=True)

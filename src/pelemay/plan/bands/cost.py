@@ -31,7 +31,10 @@ WEIGHTS_PER_US = 40_000.0
 TILE = 14
 """Rows of a tile of a product: fewer take as long."""
 
-_PRODUCTS = ("Conv", "ConvTranspose", "MatMul", "Gemm")
+INTEGER_MACS = 2.5
+"""Multiply-accumulates of 8-bit integers in the time of one of float32."""
+
+_PRODUCTS = ("Conv", "ConvTranspose", "MatMul", "Gemm", "QConv", "QMatMul")
 
 
 def estimate(facts: Facts, number: int, steps: int = 1) -> float:
@@ -45,7 +48,8 @@ def estimate(facts: Facts, number: int, steps: int = 1) -> float:
     macs, rows = macs_of(facts, number), _rows(facts, own.makes[0]) / steps
     weights = sum(facts.nbytes(n) for n in own.reads if _is_constant(facts, n))
     wasted = math.ceil(rows / TILE) * TILE / rows if rows else 1.0
-    return time + macs * wasted / MACS_PER_US + (steps - 1) * weights / WEIGHTS_PER_US
+    rate = MACS_PER_US * (INTEGER_MACS if node.op.startswith("Q") else 1.0)
+    return time + macs * wasted / rate + (steps - 1) * weights / WEIGHTS_PER_US
 
 
 def macs_of(facts: Facts, number: int) -> int:
@@ -54,11 +58,11 @@ def macs_of(facts: Facts, number: int) -> int:
     if node.op not in _PRODUCTS or len(node.inputs) < 2:
         return 0
     made, weights = facts.shapes[node.outputs[0]], facts.shapes[node.inputs[1]]
-    if node.op == "MatMul" or node.op == "Gemm":
+    if node.op.endswith(("MatMul", "Gemm")):
         steps = facts.shapes[node.inputs[0]][-1]
         return math.prod(made) * steps
     source = facts.shapes[node.inputs[0]]
-    outputs = made if node.op == "Conv" else source
+    outputs = source if node.op == "ConvTranspose" else made
     return math.prod(outputs[:-1]) * math.prod(weights)
 
 

@@ -185,6 +185,21 @@ def _elementwise(graph: Graph, node: Node, inputs: Shapes, output: Ints) -> Loca
     return Local(Way.CUT, ROWS, output[ROWS], reaches) if any(reaches) else None
 
 
+def _quantization(graph: Graph, node: Node, inputs: Shapes, output: Ints) -> Local | None:
+    """Element by element, with one scale, or one for each place of an axis that is not rows."""
+    axis: Any = node.attributes.get("axis", 1)
+    rows, scale = output[ROWS], inputs[1] if len(inputs) > 1 else None
+    many = scale is not None and math.prod(scale) > 1
+    if inputs[0] != output or (many and (axis % len(output) == ROWS or len(scale or ()) > 1)):
+        return None
+    return Local(Way.CUT, ROWS, rows, (_same(ROWS, rows), *(None,) * (len(inputs) - 1)))
+
+
+def _quantized_binary(graph: Graph, node: Node, inputs: Shapes, output: Ints) -> Local | None:
+    reaches = tuple(_aligned(x, output) if i in (0, 3) else None for i, x in enumerate(inputs))
+    return Local(Way.CUT, ROWS, output[ROWS], reaches) if any(reaches) else None
+
+
 def _normalization(graph: Graph, node: Node, inputs: Shapes, output: Ints) -> Local | None:
     axis = node.attributes.get("axis", -1)
     if axis not in (-1, len(output) - 1) or len(node.outputs) > 1:
@@ -196,6 +211,8 @@ def _normalization(graph: Graph, node: Node, inputs: Shapes, output: Ints) -> Lo
 def _matmul(graph: Graph, node: Node, inputs: Shapes, output: Ints) -> Local | None:
     """Products of tokens with a matrix that is the same for all."""
     a, b = inputs[0], inputs[1]
+    if node.op == "QMatMul":
+        inputs = (a, b, *(None,) * (len(inputs) - 2))
     if node.attributes.get("trans_a", 0) or a is None or b is None or len(b) != 2:
         return None
     if len(a) != len(output) or len(output) != 3:
@@ -213,16 +230,19 @@ def _attention(graph: Graph, node: Node, inputs: Shapes, output: Ints) -> Local 
     return Local(Way.CUT, ROWS, output[ROWS], (_same(ROWS, output[ROWS]), *rest))
 
 
-def _is_image(graph: Graph, name: str) -> bool:
+def _is_image(graph: Graph, name: str, *dtypes: DType) -> bool:
     kind = graph.type_of(name)
-    return (
-        isinstance(kind, TensorType) and kind.dtype is DType.FLOAT32 and len(kind.shape or ()) == 4
-    )
+    known = dtypes or (DType.FLOAT32,)
+    return isinstance(kind, TensorType) and kind.dtype in known and len(kind.shape or ()) == 4
+
+
+BYTES = (DType.UINT8, DType.INT8)
 
 
 def _conv(graph: Graph, node: Node, inputs: Shapes, output: Ints) -> Local | None:
     x, w = inputs[0], inputs[1]
-    if not _is_image(graph, node.inputs[0]) or x is None or w is None:
+    types = BYTES if node.op == "QConv" else ()
+    if not _is_image(graph, node.inputs[0], *types) or x is None or w is None:
         return None
     kernel = w[2]
     stride, dilation, pad = (_row_option(node, n, d) for n, d in _WINDOW)
@@ -258,7 +278,8 @@ def _conv_transpose(graph: Graph, node: Node, inputs: Shapes, output: Ints) -> L
 
 def _pool(graph: Graph, node: Node, inputs: Shapes, output: Ints) -> Local | None:
     x = inputs[0]
-    if not _is_image(graph, node.inputs[0]) or x is None or len(node.outputs) > 1:
+    types = BYTES if node.op == "QAveragePool" else (DType.FLOAT32, *BYTES)
+    if not _is_image(graph, node.inputs[0], *types) or x is None or len(node.outputs) > 1:
         return None
     names = ("strides", "dilations", "pads", "auto_pad", "ceil_mode")
     given: dict[str, Any] = {n: node.attributes[n] for n in names if n in node.attributes}
@@ -269,7 +290,8 @@ def _pool(graph: Graph, node: Node, inputs: Shapes, output: Ints) -> Local | Non
         return None
     first = np.arange(output[ROWS]) * window.strides[0] - window.begins[0]
     reach = _reach(first, first + extent_of(kernel[0], window.dilations[0]), x[ROWS])
-    return Local(Way.RANGE, ROWS, output[ROWS], (reach,))
+    rest = (None,) * (len(inputs) - 1)
+    return Local(Way.RANGE, ROWS, output[ROWS], (reach, *rest))
 
 
 def _resize(graph: Graph, node: Node, inputs: Shapes, output: Ints) -> Local | None:
@@ -362,14 +384,17 @@ def _mean(graph: Graph, node: Node, inputs: Shapes, output: Ints) -> Local | Non
 
 def _across(graph: Graph, node: Node, inputs: Shapes, output: Ints) -> Local | None:
     """Each pixel by itself, whatever its channels."""
-    return Local(Way.CUT, ROWS, output[ROWS], (_same(ROWS, output[ROWS]),))
+    rest = (None,) * (len(inputs) - 1)
+    return Local(Way.CUT, ROWS, output[ROWS], (_same(ROWS, output[ROWS]), *rest))
 
 
 _RULES: dict[tuple[str, str], Rule] = {
     ("", "Attention"): _attention,
     ("", "Concat"): _concat,
+    ("", "DequantizeLinear"): _quantization,
     ("", "LayerNormalization"): _normalization,
     ("", "LogSoftmax"): _normalization,
+    ("", "QuantizeLinear"): _quantization,
     ("", "RMSNormalization"): _normalization,
     ("", "ReduceMax"): _mean,
     ("", "ReduceMean"): _mean,
@@ -386,4 +411,9 @@ _RULES: dict[tuple[str, str], Rule] = {
     ("pelemay", "LpPool"): _pool,
     ("pelemay", "MatMul"): _matmul,
     ("pelemay", "MaxPool"): _pool,
+    ("pelemay", "QAveragePool"): _pool,
+    ("pelemay", "QBinary"): _quantized_binary,
+    ("pelemay", "QConv"): _conv,
+    ("pelemay", "QMatMul"): _matmul,
+    ("pelemay", "QTable"): _across,
 }

@@ -123,8 +123,23 @@ def _last_axis(_graph: Graph, node: Node, shapes: Shapes, output: Ints) -> Needs
     return Needs(ROWS, output[ROWS], (_each(output[ROWS]), *(None for _ in shapes[1:])))
 
 
-def _across(_graph: Graph, _node: Node, _shapes: Shapes, output: Ints) -> Needs:
-    return Needs(ROWS, output[ROWS], (_each(output[ROWS]),))
+def _across(_graph: Graph, _node: Node, shapes: Shapes, output: Ints) -> Needs:
+    return Needs(ROWS, output[ROWS], (_each(output[ROWS]), *(None for _ in shapes[1:])))
+
+
+def _quantization(_graph: Graph, node: Node, shapes: Shapes, output: Ints) -> Needs:
+    x, scale = shapes[:2]
+    many = scale is not None and scale != () and max(scale) > 1
+    axis: Any = node.attributes.get("axis", 1)
+    by_rows = axis % len(output) == ROWS
+    if x != output or (many and (by_rows or len(scale or ()) != 1)):
+        raise _refused(node, "its scales differ from row to row")
+    return Needs(ROWS, output[ROWS], (_each(output[ROWS]), *(None for _ in shapes[1:])))
+
+
+def _quantized_binary(_graph: Graph, _node: Node, shapes: Shapes, output: Ints) -> Needs:
+    needs = [_broadcast(s, output) if i in (0, 3) else None for i, s in enumerate(shapes)]
+    return Needs(ROWS, output[ROWS], tuple(needs))
 
 
 def _first_of(node: Node, name: str, default: int) -> int:
@@ -143,6 +158,8 @@ def _conv(_graph: Graph, node: Node, shapes: Shapes, output: Ints) -> Needs:
     if x is None or w is None:
         raise _refused(node, "it lacks an operand")
     window = Need(ROWS, _taps(node, w[2], output[ROWS]), x[ROWS])
+    if node.op == "QConv":
+        return Needs(ROWS, output[ROWS], (window, None, *(None for _ in rest)))
     return Needs(ROWS, output[ROWS], (window, None, *(_broadcast(s, output) for s in rest)))
 
 
@@ -164,7 +181,8 @@ def _pool(_graph: Graph, node: Node, shapes: Shapes, output: Ints) -> Needs:
     if x is None or len(node.outputs) > 1 or "auto_pad" in node.attributes:
         raise _refused(node, "of its attributes")
     taps = _taps(node, _first_of(node, "kernel_shape", 1), output[ROWS])
-    return Needs(ROWS, output[ROWS], (Need(ROWS, taps, x[ROWS]),))
+    rest = (None for _ in shapes[1:])
+    return Needs(ROWS, output[ROWS], (Need(ROWS, taps, x[ROWS]), *rest))
 
 
 def _resize(graph: Graph, node: Node, shapes: Shapes, output: Ints) -> Needs:
@@ -184,7 +202,7 @@ def _matmul(_graph: Graph, node: Node, shapes: Shapes, output: Ints) -> Needs:
     a, b, *rest = shapes
     if a is None or b is None or len(a) != 3 or len(b) != 2 or node.attributes.get("trans_a", 0):
         raise _refused(node, "its rows are no tokens")
-    addends = (_broadcast(s, output) for s in rest)
+    addends = (None if node.op == "QMatMul" else _broadcast(s, output) for s in rest)
     return Needs(ROWS, output[ROWS], (_each(output[ROWS]), None, *addends))
 
 
@@ -209,8 +227,10 @@ Rule = Callable[[Graph, Node, Shapes, Ints], Needs]
 
 _TABLE: dict[tuple[str, str], Rule] = {
     ("", "Attention"): _attention,
+    ("", "DequantizeLinear"): _quantization,
     ("", "LayerNormalization"): _last_axis,
     ("", "LogSoftmax"): _last_axis,
+    ("", "QuantizeLinear"): _quantization,
     ("", "RMSNormalization"): _last_axis,
     ("", "ReduceMax"): _over_image,
     ("", "ReduceMean"): _over_image,
@@ -223,4 +243,9 @@ _TABLE: dict[tuple[str, str], Rule] = {
     ("pelemay", "LpPool"): _pool,
     ("pelemay", "MatMul"): _matmul,
     ("pelemay", "MaxPool"): _pool,
+    ("pelemay", "QAveragePool"): _pool,
+    ("pelemay", "QBinary"): _quantized_binary,
+    ("pelemay", "QConv"): _conv,
+    ("pelemay", "QMatMul"): _matmul,
+    ("pelemay", "QTable"): _across,
 }

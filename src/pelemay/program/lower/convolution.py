@@ -226,19 +226,19 @@ def _packed_sizes(task: Task, *, depthwise: bool) -> tuple[int, int, int]:
 def _emit_packed(l: Lowering, name: str, key: str, task: Task, form: Form | None = None) -> None:
     """One instruction, or one for each slice of output channels, over weights that are constant."""
     method = method_of(task, PACKED, widened=l.widens)
-    for chosen in _slices(task, l.block_bytes, l.stored.numpy.itemsize):
-        part = _slice(l, task, chosen)
+    panel_bytes = task.steps * PANEL * l.stored.numpy.itemsize
+    for chosen in channel_slices(task, l.block_bytes, panel_bytes):
+        part = slice_of(l, task, chosen)
         own_key = f"{key}-depthwise" if task.is_depthwise else f"{key}-{task.group}"
         own_key += chosen.key(task.y.shape[-1])
         panels = _packed(l, name, own_key, task, part, chosen, form)
         emit(l, part, panels, PACKED, method)
 
 
-def _slices(task: Task, limit: int | None, size: int) -> list[Slice]:
+def channel_slices(task: Task, limit: int | None, panel_bytes: int) -> list[Slice]:
     """Whole groups; of a group that is larger than the limit, some of its outputs."""
     outputs = task.y.shape[-1]
     own = outputs // task.group
-    panel_bytes = task.steps * PANEL * size
     if task.is_depthwise:
         step = max(PANEL, own)
         bytes_of_step = step // PANEL * panel_bytes
@@ -251,7 +251,7 @@ def _slices(task: Task, limit: int | None, size: int) -> list[Slice]:
     return [Slice(at + s.first, at + s.last) for at in range(0, outputs, own) for s in of_one]
 
 
-def _slice(l: Lowering, task: Task, chosen: Slice) -> Task:
+def slice_of(l: Lowering, task: Task, chosen: Slice) -> Task:
     """The part of a layer that makes these outputs."""
     outputs = task.y.shape[-1]
     if chosen.size == outputs:

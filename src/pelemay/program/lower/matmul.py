@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from pelemay.graph import DType
 from pelemay.program.lower.convolution import epilogue_of, optional
-from pelemay.program.pack import Columns, row_windows
+from pelemay.program.pack import WHOLE_BYTES, Columns, row_windows
 from pelemay.program.panels import PANEL, matrix_panels, panels_of
 from pelemay.program.schedule import SMALL, Product, split_of
 from pelemay.program.slices import Slice, slices_of
@@ -24,9 +24,6 @@ if TYPE_CHECKING:
     from pelemay.graph import Node
     from pelemay.program.lowering import Lowering
     from pelemay.program.operand import Operand, Panels
-
-WHOLE_BYTES = 16 << 20
-"""A larger matrix whose columns have to be gathered is read by groups of them."""
 
 NOTHING = (0, 0.0, 0.0, 0)
 """An epilogue that does nothing."""
@@ -49,7 +46,7 @@ class Task:
     """Of b, for packing."""
 
 
-def _operands(l: Lowering, node: Node) -> tuple[Operand, Operand, Operand]:
+def matrices(l: Lowering, node: Node) -> tuple[Operand, Operand, Operand]:
     """a, b and y as stacks of matrices of one rank: numpy.matmul's rules for vectors undone."""
     a, b, y = l.tensor(node.inputs[0]), l.tensor(node.inputs[1]), l.tensor(node.outputs[0])
     vector_a, vector_b = a.rank == 1, b.rank == 1
@@ -99,7 +96,7 @@ def _addends(
 def matmul(l: Lowering, node: Node) -> None:
     """``pelemay::MatMul``, and the standard one, which has no attributes."""
     values = node.attributes
-    a, b, y = _operands(l, node)
+    a, b, y = matrices(l, node)
     bias, residual = _addends(l, optional(l, node, 2), optional(l, node, 3), y)
     epilogue = epilogue_of(l, node, "act_alpha", "act_beta")
     flags = bool(values.get("trans_a", 0)), bool(values.get("trans_b", 0))
@@ -114,7 +111,7 @@ def _number(value: Any) -> float:
 def gemm(l: Lowering, node: Node) -> None:
     """The standard's Gemm, with its addend as it is."""
     values = node.attributes
-    a, b, y = _operands(l, node)
+    a, b, y = matrices(l, node)
     beta, addend = _number(values.get("beta", 1.0)), optional(l, node, 2)
     if addend is not None and beta not in (0.0, 1.0):
         raise l.unsupported(f"the addend has a factor of {beta:g}")

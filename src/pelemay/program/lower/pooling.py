@@ -9,6 +9,7 @@ channels last in any case (a view of other strides, which is slower), or a reduc
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -43,16 +44,8 @@ def _pool(l: Lowering, node: Node, kind: str, *, first: bool) -> None:
     if not 3 <= x.rank <= 5:
         raise l.unsupported(f"windows over {x.rank - 2} axes")
     need_types(l, TYPES[kind], x, y)
-    window = _window(l, node, x.shape[2:] if first else x.shape[1:-1])
+    sizes, rows, taps = window_params(l, node, x.shape[2:] if first else x.shape[1:-1])
     views = [None if v is None else _last(l, v) if first else v for v in (x, y, places)]
-    sizes = (
-        *filled(window.kernel, 1),
-        *filled(window.strides, 1),
-        *filled(window.dilations, 1),
-        *filled(window.begins, 0),
-        *filled(window.ends, 0),
-    )
-    rows = l.rows or (0, filled(window.outputs, 1)[1])
     numbers = (
         KINDS.index(kind),
         float(_int(node, "p", 2)),
@@ -60,11 +53,24 @@ def _pool(l: Lowering, node: Node, kind: str, *, first: bool) -> None:
         _int(node, "storage_order", 0),
         *rows,
     )
-    taps = 1
-    for size in window.kernel:
-        taps *= size
-    cost = taps * y.size * (rows[1] - rows[0]) // max(1, filled(window.outputs, 1)[1])
+    of_all = filled(y.shape[2:] if first else y.shape[1:-1], 1)[1]
+    cost = taps * y.size * (rows[1] - rows[0]) // max(1, of_all)
     l.emit("pool", views[:1], views[1:], (*sizes, *numbers), cost=cost, serial=cost < SMALL)
+
+
+def window_params(
+    l: Lowering, node: Node, spatial: Sequence[int]
+) -> tuple[tuple[int, ...], tuple[int, int], int]:
+    """The parameters that all pools begin with, the rows to make, and the positions of a window."""
+    window = _window(l, node, spatial)
+    sizes = (
+        *filled(window.kernel, 1),
+        *filled(window.strides, 1),
+        *filled(window.dilations, 1),
+        *filled(window.begins, 0),
+        *filled(window.ends, 0),
+    )
+    return sizes, l.rows or (0, filled(window.outputs, 1)[1]), math.prod(window.kernel)
 
 
 def _window(l: Lowering, node: Node, sizes: Sequence[int]) -> Window:
