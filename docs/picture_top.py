@@ -41,7 +41,7 @@ def main() -> None:
         process.wait()
     page = Console(record=True, width=WIDTH, file=StringIO(), force_terminal=True)
     page.print(panel(view, held, elapsed_s, WIDTH))
-    Path(target).write_text(page.export_svg(title=f"pelemay top -- {' '.join(command)}"))
+    Path(target).write_text(page.export_svg(title="pelemay top"))
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from pathlib import Path
 from typing import Any
@@ -91,9 +92,25 @@ def test_a_failure_is_noted_and_costs_no_figure(model: Path) -> None:
     assert "SIGKILL" in result.notes["timeline"]
 
 
-def test_a_timeline_is_the_first_to_be_left_out() -> None:
-    costs = {Scenario("run", "net", name): Cost(1.0, 1.0) for name in "abc"}
+def test_the_longest_timelines_are_left_out_first() -> None:
+    costs = {Scenario("run", "net", name): Cost(1.0, float(name)) for name in "123"}
+    _, middle, long = costs
     options = Options(timeline_s=0.3)
-    assert plan_budget(options, costs, 60).options.timeline_s == 0.3
-    used = plan_budget(options, costs, 24).options
-    assert (used.timeline_s, used.no_heap) == (0.0, ())
+    needed_s = sum(cost.least_seconds("run", options) for cost in costs.values())
+    assert plan_budget(options, costs, 200).no_timeline == ()
+    assert plan_budget(options, costs, math.inf).no_timeline == ()
+    plan = plan_budget(options, costs, needed_s + 15)
+    assert plan.no_timeline == (long,)
+    assert plan.options.phases_s * 3 == pytest.approx(15 - 3.3 - 5.3)
+    assert plan_budget(options, costs, needed_s + 7).no_timeline == (middle, long)
+    assert plan_budget(options, costs, needed_s).no_timeline == tuple(costs)
+
+
+def test_what_has_no_time_says_so(model: Path) -> None:
+    options = Options(
+        warmup_s=0, time_s=0.1, memory_time_s=0, timeline_s=30, pre_check=False, budget_s=2
+    )
+    result = run_suite(["import"], [model], ["fakes:Plain"], options).results[0]
+    assert result.is_ok
+    assert result.timeline is None
+    assert result.notes["timeline"] == "left out to keep the time budget"

@@ -4,9 +4,9 @@ In: options, scenarios, and what the check cost for each. Out: seconds, and opti
 phases. A suite has two stages, first the jobs that import a model, then those that run it, each
 with its part of the budget; what the first does not use is left to the second. In a stage all
 phases shrink by the same factor; starting processes and doing each job at least once does not
-shrink. Where even that is too long, memory is not followed over time. Then the jobs that run a
-model give way: a backend that is too slow is not waited for, the heap of the others is not
-followed (peak RSS tells their memory), then the longest are left out.
+shrink. Where even that is too long, the jobs that run a model give way: a backend that is too
+slow is not waited for, the heap of the others is not followed (peak RSS tells their memory), then
+the longest are left out. Memory over time gets a part of what is left, the shortest first.
 """
 
 from __future__ import annotations
@@ -19,6 +19,9 @@ from pelemay.bench.jobs import JOBS
 from pelemay.bench.scenario import Options, Scenario
 
 DEFAULT_BUDGET_S = 150.0
+TIMELINES_BUDGET_S = 210.0
+"""The default where memory is to be followed over time too."""
+
 LEAST_FACTOR = 0.01
 
 _GUESSED_START_S = 0.6
@@ -28,6 +31,8 @@ _MEMRAY_START_FACTOR = 2.0
 _FIT_PROCESSES = 10
 _FIT_IN_VAIN_S = 10.0  # Two or three limits are too small, and the job is waited for in vain.
 _PROCESSES_TO_RUN = 2  # The watched one and a timed one.
+_TIMELINES_SHARE = 0.6
+"""How much of what is left beside that which cannot shrink may go to memory over time."""
 _RUNNING_WEIGHT = 1.5
 """How much more of the budget a job that runs a model gets than one that imports it."""
 
@@ -45,18 +50,28 @@ class Cost:
         timing = (once if is_once else self.once_s) if options.time_s else 0
         heap = _MEMRAY_START_FACTOR * self.start_s + _MEMRAY_FACTOR * self.once_s
         heap += 0 if is_once else self.once_s  # The sample before those that are followed.
-        steps = self.start_s + 2 * self.once_s + options.timeline_s
-        timing += steps if options.timeline_s else 0
         return once + timing + (heap if options.follows_heap(job) else 0)
+
+    def timeline_seconds(self, options: Options) -> float:
+        """Seconds of following its memory over time, if that is asked for."""
+        steps = self.start_s + 2 * self.once_s + options.timeline_s
+        return steps if options.timeline_s else 0.0
 
     def fit_seconds(self) -> float:
         """Seconds of finding the smallest memory cgroup; no budget counts them."""
         return _FIT_PROCESSES * (self.start_s + self.once_s) + _FIT_IN_VAIN_S
 
 
-def default_suite_options() -> Options:
-    """The options of a plain ``pelemay bench``: Benchee's phases, within a time budget."""
-    return Options(budget_s=DEFAULT_BUDGET_S)
+def default_suite_options(timeline_s: float = 0.0) -> Options:
+    """The options of a plain ``pelemay bench``: Benchee's phases, within a time budget.
+
+    Parameters
+    ----------
+    timeline_s : float
+        Seconds of the steady state that memory is followed over time; 0 does not follow it.
+    """
+    budget_s = TIMELINES_BUDGET_S if timeline_s else DEFAULT_BUDGET_S
+    return Options(budget_s=budget_s, timeline_s=timeline_s)
 
 
 def estimate_seconds(jobs: Sequence[str], models: int, backends: int, options: Options) -> float:
@@ -80,6 +95,7 @@ def estimate_seconds(jobs: Sequence[str], models: int, backends: int, options: O
     answers = len({JOBS[job].runs_model for job in jobs}) if options.pre_check else 0
     check = answers * (_GUESSED_START_S + _GUESSED_ONCE_S)
     seconds = check + sum(Cost().least_seconds(job, options) + options.phases_s for job in jobs)
+    seconds += Cost().timeline_seconds(options) * len(jobs)
     pairs = models * backends
     total = round(pairs * seconds, 1)
     fits = pairs * len(jobs) * Cost().fit_seconds() if options.fit else 0.0
@@ -147,10 +163,14 @@ class Allowance:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a budget leaves: shorter phases, and scenarios that are too long for it."""
+    """What a budget leaves: shorter phases, and scenarios that are too long for it.
+
+    The memory of those in ``no_timeline`` is not followed over time.
+    """
 
     options: Options
     left_out: tuple[Scenario, ...] = ()
+    no_timeline: tuple[Scenario, ...] = ()
 
 
 def plan_budget(options: Options, costs: Mapping[Scenario, Cost], left_s: float) -> Plan:
@@ -181,9 +201,6 @@ def plan_budget(options: Options, costs: Mapping[Scenario, Cost], left_s: float)
         return Plan(options)
     running = [scenario for scenario in costs if JOBS[scenario.job].runs_model]
     needed = {s: cost.least_seconds(s.job, options) for s, cost in costs.items()}
-    if options.timeline_s and sum(needed.values()) > left_s:
-        options = replace(options, timeline_s=0.0)
-        needed = {s: cost.least_seconds(s.job, options) for s, cost in costs.items()}
     if running and sum(needed.values()) > left_s:
         options = replace(options, no_heap=tuple(sorted({scenario.job for scenario in running})))
         needed = {s: cost.least_seconds(s.job, options) for s, cost in costs.items()}
@@ -193,8 +210,24 @@ def plan_budget(options: Options, costs: Mapping[Scenario, Cost], left_s: float)
             break
         left_out.append(dearest)
         del needed[dearest]
+    free_s = left_s - sum(needed.values())
+    seconds = {scenario: costs[scenario].timeline_seconds(options) for scenario in needed}
+    followed = _shortest(seconds, _TIMELINES_SHARE * free_s) if options.timeline_s else {}
     wanted_s = options.phases_s * max(1, len(needed))
-    return Plan(_shrunk(options, (left_s - sum(needed.values())) / wanted_s), tuple(left_out))
+    factor = (free_s - sum(followed.values())) / wanted_s
+    no_timeline = tuple(s for s in needed if s not in followed) if options.timeline_s else ()
+    return Plan(_shrunk(options, factor), tuple(left_out), no_timeline)
+
+
+def _shortest(seconds: Mapping[Scenario, float], left_s: float) -> dict[Scenario, float]:
+    """As many of the scenarios as end in time, the shortest first."""
+    found: dict[Scenario, float] = {}
+    for scenario, needed_s in sorted(seconds.items(), key=lambda item: item[1]):
+        if needed_s > left_s:
+            break
+        found[scenario] = needed_s
+        left_s -= needed_s
+    return found
 
 
 def _shrunk(options: Options, factor: float) -> Options:

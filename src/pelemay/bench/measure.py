@@ -33,10 +33,11 @@ Spec = dict[str, Any]
 
 @dataclass(frozen=True)
 class Bench:
-    """How scenarios are measured."""
+    """How scenarios are measured; without ``has_time`` their memory is not followed over time."""
 
     options: Options
     hooks: Hooks
+    has_time: bool = True
 
 
 def measure_scenario(bench: Bench, scenario: Scenario, given: Mapping[str, Any]) -> Result:
@@ -198,6 +199,8 @@ def _add_timeline(bench: Bench, result: Result, spec: Spec) -> Result:
     options = bench.options
     if not options.timeline_s:
         return result
+    if not bench.has_time:
+        return _noted(result, "timeline", "left out to keep the time budget")
     follower = Follower()
     more = {"phase": "follow", "time_s": options.timeline_s}
     try:

@@ -186,6 +186,7 @@ class _Run:
     no_feeds: dict[str, str] = field(default_factory=dict)
     answers: Answers = field(default_factory=Answers)
     left_out: dict[Scenario, float] = field(default_factory=dict)
+    no_timeline: tuple[Scenario, ...] = ()
     results: dict[Scenario, Result] = field(default_factory=dict)
 
     def make_inputs(self, inputs_of: InputsOf) -> None:
@@ -242,6 +243,7 @@ class _Run:
         plan = plan_budget(self.suite.options, costs, stage.until_s - self._spent_s())
         used = dict.fromkeys((scenario.job for scenario in fine), plan.options)
         self.suite = replace(self.suite, used={**self.suite.used, **used})
+        self.no_timeline = plan.no_timeline
         self.left_out = {scenario: costs[scenario].once_s for scenario in plan.left_out}
         self.tell(Progress("planned", total=len(costs), suite=self.suite))
 
@@ -279,7 +281,7 @@ class _Run:
         return next(model for model in self.suite.models if model.name == scenario.model)
 
     def _bench(self, scenario: Scenario) -> Bench:
-        return Bench(self.suite.used[scenario.job], self.hooks)
+        return Bench(self.suite.used[scenario.job], self.hooks, scenario not in self.no_timeline)
 
     def _too_late(self, scenario: Scenario, stage: Stage) -> Result | None:
         """The result of a scenario that would begin when the budget is spent."""

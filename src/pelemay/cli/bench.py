@@ -26,8 +26,9 @@ EXAMPLES = """\
   pelemay bench --explain                         what each figure means
 
 --warmup, --time and --memory-time are Benchee's (2, 5 and 2 seconds). Without any of them
-the three shrink equally until the suite ends within --budget. --fit comes on top of it: about
-20 seconds for each job, network and backend."""
+the three shrink equally until the suite ends within --budget. --html, --json and --save follow
+memory over time too, and make the budget 210 if none is given. --fit comes on top of it: about 20
+seconds for each job, network and backend."""
 
 MODELS = ("cats_v_dogs", "cat_dog_breeds", "resnet101-v1-7")
 BACKENDS = ("native", "reference", "naive", "onnxruntime", "openvino", "xla")
@@ -53,7 +54,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--time", metavar="S", type=float, help="seconds of timing (5)")
     add("--memory-time", metavar="S", type=float, help="seconds of counting allocations (2)")
     add("--min-samples", metavar="N", type=int, default=5, help="samples at least (5)")
-    add("--budget", metavar="S", type=float, help="seconds for the whole suite (150); 0: no limit")
+    add(
+        "--budget",
+        metavar="S",
+        type=float,
+        help="seconds for the whole suite (150; with --html, --json or --save 210); 0: no limit",
+    )
     add("--timeout", metavar="S", type=float, default=600, help="give one process up after (600)")
     add("--exclude-outliers", action="store_true", help="leave out samples far off the others")
     add("--fit", action="store_true", help="find the smallest memory cgroup that each job fits in")
@@ -96,12 +102,13 @@ def _options(args: argparse.Namespace) -> Options:
     chosen = {name: getattr(args, name) for name in _PHASES}
     fixed = any(value is not None for value in chosen.values())
     phases = {name: _PHASES[name] if v is None else v for name, v in chosen.items()}
-    budget = 0.0 if fixed else default_suite_options().budget_s
+    timeline_s = _TIMELINE_S if args.html or args.json or args.save else 0.0
+    budget = 0.0 if fixed else default_suite_options(timeline_s).budget_s
     return Options(
         warmup_s=phases["warmup"],
         time_s=phases["time"],
         memory_time_s=phases["memory_time"],
-        timeline_s=_TIMELINE_S if args.html or args.json or args.save else 0.0,
+        timeline_s=timeline_s,
         min_samples=args.min_samples,
         threads=args.threads,
         exclude_outliers=args.exclude_outliers,

@@ -58,7 +58,7 @@ def panel(view: View, held: Sequence[int], elapsed_s: float, width: int) -> Rend
     from rich.console import Group
     from rich.text import Text
 
-    lines = [_headline(view, elapsed_s), *_memory(view, max(held, default=0), width)]
+    lines = [_headline(view, elapsed_s, width), *_memory(view, max(held, default=0), width)]
     room = width - _LABEL - 12
     drawn = history(held, max(held, default=0), room)
     lines.append(_labelled("history", Text(drawn), f" most {as_bytes(max(held, default=0))}"))
@@ -70,14 +70,16 @@ def panel(view: View, held: Sequence[int], elapsed_s: float, width: int) -> Rend
     return Group(*lines)
 
 
-def _headline(view: View, elapsed_s: float) -> Any:
+def _headline(view: View, elapsed_s: float, width: int) -> Any:
     from rich.text import Text
 
     if not view.processes:
         return Text("the process has ended", style="bold")
     first = view.processes[0]
-    said = f"  process {first.pid}, watched for {as_seconds(round(elapsed_s))}"
-    return Text.assemble((first.command, "bold"), (said, "dim"))
+    said = f"  process {first.pid}, for {as_seconds(round(elapsed_s))}"
+    room = max(10, width - len(said))
+    command = first.command if len(first.command) <= room else f"{first.command[: room - 1]}…"
+    return Text.assemble((command, "bold"), (said, "dim"))
 
 
 def _labelled(label: str, *parts: Any) -> Any:
