@@ -17,6 +17,7 @@ set(PELEMAY_FAMILIES
   winograd
   matmul
   matmul_plain
+  matmul_nbits
   attention
   attention_linear
   attention_rotary

@@ -34,6 +34,7 @@ from pelemay.passes.fuse_norm import fuse_norms
 from pelemay.passes.gemm import lower_products
 from pelemay.passes.join_scales import join_scales
 from pelemay.passes.layout import lay_out
+from pelemay.passes.nbits import keep_nbits
 from pelemay.passes.outputs import separate_outputs
 from pelemay.passes.pad import fuse_pads
 from pelemay.passes.push_slices import push_slices
@@ -45,6 +46,7 @@ from pelemay.passes.widen_half import widen_half
 Pass = Callable[[Graph], Graph]
 
 PASSES: tuple[Pass, ...] = (
+    keep_nbits,
     simplify,
     fuse_activations,
     decompose,

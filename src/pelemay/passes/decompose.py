@@ -30,6 +30,7 @@ from pelemay.graph.operations.fused import DOMAIN
 from pelemay.graph.operations.microsoft import DOMAIN as MICROSOFT
 from pelemay.graph.operations.quantized import BYTES
 from pelemay.passes.matching import dtype_of, operand, shape_of
+from pelemay.passes.nbits import sizes_of
 from pelemay.passes.rewrite import Rewriter
 from pelemay.passes.tracing import trace
 
@@ -109,6 +110,8 @@ def _is_wanted(graph: Graph, node: Node) -> bool:
     if node.op == "MatMulInteger":
         rows, columns = (shape_of(graph, operand(node, index)) or () for index in (2, 3))
         return math.prod(rows) != 1 or len(columns) > 1
+    if node.op == "MatMulNBits":
+        return sizes_of(graph, node) is None
     if node.op == "Cast":
         return _is_tiny(dtype_of(graph, node.inputs[0])) or _is_tiny(node.attributes["to"])
     return True
