@@ -34,6 +34,7 @@ typedef struct {
   lane of[WIDTH];
   float *q, *scores, *mixed;    /* (size, lanes), (keys of a block, lanes), (v_size, lanes) */
   bool same_mask;               /* for all lanes */
+  bool skips;                   /* blocks of which the mask leaves nothing */
 } block;
 
 /* Products of a few keys with all lanes' queries. */
@@ -112,6 +113,36 @@ static pm_vf bias_of(const block *b, int64_t key, int vector) {
     if (b->same_mask) return pm_splat(lanes[0]);
   }
   return pm_load(lanes);
+}
+
+/* Beside a score that a mask leaves seen, the share of one that it hides is zero in float32. */
+#define SEEN (-1e20f)
+#define HIDDEN (-1e30f)
+
+/* What the mask adds to the score of a key for one lane. */
+static float mask_of(const block *b, int l, int64_t key) {
+  const pm_tensor *t = b->call->in[PM_ATTENTION_MASK].t;
+  const uint8_t *mask = b->call->in[PM_ATTENTION_MASK].data;
+  const int64_t at = b->of[l].mask + key * t->strides[3];
+  return t->dtype == PM_BOOL ? (mask[at] ? 0.0f : -INFINITY) : ((const float *)mask)[at];
+}
+
+/* Whether each lane sees a key: only then may those that are hidden be passed over. */
+static bool all_see(const block *b) {
+  for (int l = 0; l < b->lanes; l++) {
+    int64_t key = b->of[l].first;
+    while (key < b->of[l].last && mask_of(b, l, key) <= SEEN) key++;
+    if (key >= b->of[l].last) return false;
+  }
+  return true;
+}
+
+static bool is_hidden(const block *b, int64_t first, int64_t count) {
+  const int64_t lanes = b->same_mask ? 1 : b->lanes;
+  for (int l = 0; l < lanes; l++)
+    for (int64_t key = first; key < first + count; key++)
+      if (mask_of(b, l, key) > HIDDEN) return false;
+  return true;
 }
 
 static void cap_scores(const block *b, int64_t count, float cap, int vectors) {
@@ -233,6 +264,7 @@ PM_INLINE void attend(const block *b, int64_t begin, int64_t end, int vectors) {
   memset(b->mixed, 0, (size_t)(b->v_size * vectors * PM_VL) * sizeof(float));
   for (int64_t first = begin; first < end; first += PM_ATTENTION_KEYS) {
     const int64_t count = PM_MIN(PM_ATTENTION_KEYS, end - first);
+    if (b->skips && is_hidden(b, first, count)) continue;
     score_block(b, first, count, vectors);
     finish_scores(b, first, count, vectors);
     share_block(b, count, &r, vectors);
@@ -299,6 +331,7 @@ static void attend_rows(block *b, int64_t n, int64_t head, int64_t first, int64_
   }
   if (b->call->out[1].t) begin = 0, end = b->keys;
   end = PM_MIN(end, b->keys);
+  b->skips = b->call->in[PM_ATTENTION_MASK].t && !b->call->out[1].t && all_see(b);
   if (width == PM_VL)
     attend(b, begin, end, 1);
   else

@@ -5,7 +5,7 @@ nothing: neither NumPy nor onnx is imported by it.
 
 >>> import pelemay
 >>> sorted(pelemay.__all__)  # doctest: +ELLIPSIS
-['InferenceSession', ...]
+['Decoder', 'InferenceSession', ...]
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pelemay.decoding import Decoder
     from pelemay.importers import Model, load
     from pelemay.serialization import serialize
     from pelemay.session import InferenceSession, SessionOptions
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = [
+    "Decoder",
     "InferenceSession",
     "Inspection",
     "Model",
@@ -33,6 +35,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Decoder": "pelemay.decoding",
     "InferenceSession": "pelemay.session",
     "SessionOptions": "pelemay.session",
     "Model": "pelemay.importers",

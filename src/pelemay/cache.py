@@ -89,19 +89,29 @@ class Request:
         As for :func:`pelemay.pipeline.compile`.
     target : Target
         What the program is made for.
+    context : (int, int), optional
+        For a decoder: tokens that it has room for, and those of a prompt that are read at once.
     """
 
     path: Path
     shapes: Mapping[str, Sequence[int]] = field(default_factory=dict)
     values: Mapping[str, Any] = field(default_factory=dict)
     target: Target = field(default_factory=Target)
+    context: tuple[int, int] | None = None
 
     @property
     def options(self) -> str:
         """Shapes, values and target as text that is the same for the same ones."""
         shapes = {name: [int(n) for n in shape] for name, shape in self.shapes.items()}
         values = {name: plain(value) for name, value in self.values.items()}
-        return json.dumps([shapes, values, self.target.arguments], sort_keys=True)
+        return json.dumps([shapes, values, self._more], sort_keys=True)
+
+    @property
+    def _more(self) -> list[str]:
+        """The options that are plain words."""
+        context = self.context
+        sizes = [] if context is None else [f"--context={context[0]}", f"--prompt={context[1]}"]
+        return [*self.target.arguments, *sizes]
 
     @property
     def note(self) -> Path:
@@ -114,7 +124,7 @@ class Request:
         """The same request on the command line."""
         shapes = (f"--shape={n}={'x'.join(map(str, s))}" for n, s in self.shapes.items())
         values = (f"--value={n}={json.dumps(plain(v))}" for n, v in self.values.items())
-        return [*shapes, *values, *self.target.arguments, "--", os.fspath(self.path)]
+        return [*shapes, *values, *self._more, "--", os.fspath(self.path)]
 
 
 def plain(value: Any) -> Any:
@@ -128,6 +138,7 @@ def compiled(
     shapes: Mapping[str, Sequence[int]] | None = None,
     values: Mapping[str, Any] | None = None,
     target: Target | None = None,
+    context: tuple[int, int] | None = None,
 ) -> Path:
     """The compiled program of a model.
 
@@ -139,6 +150,8 @@ def compiled(
         As for :func:`pelemay.pipeline.compile`.
     target : Target, optional
         What the program is made for.
+    context : (int, int), optional
+        As for :class:`Request`.
 
     Returns
     -------
@@ -150,7 +163,7 @@ def compiled(
     PelemayError
         As compiling does.
     """
-    request = Request(Path(path), shapes or {}, values or {}, target or Target())
+    request = Request(Path(path), shapes or {}, values or {}, target or Target(), context)
     found = _noted(request)
     if found is None:
         log.info("%s: compiling, once, into %s", request.path, folder())

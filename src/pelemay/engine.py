@@ -10,7 +10,7 @@ True
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -248,13 +248,21 @@ class Engine:
         """The instruction set that is used."""
         return str(self._runner.isa)
 
-    def run(self, inputs: Sequence[npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
+    def run(
+        self,
+        inputs: Sequence[npt.NDArray[Any]],
+        outputs: Mapping[int, npt.NDArray[Any]] | None = None,
+    ) -> list[npt.NDArray[Any]]:
         """Run once.
 
         Parameters
         ----------
         inputs : sequence of ndarray
             In the program's order, of its types and shapes; copied only if not in C order.
+        outputs : mapping, optional
+            Number of an output to the array that it is written into: of its type and shape, in C
+            order. An array may be an input too where the program writes it in place; whoever calls
+            has to know.
 
         Returns
         -------
@@ -269,9 +277,13 @@ class Engine:
         ModelError
             If a streamed block of weights is damaged. The next run may be tried.
         """
-        outputs = [np.empty(shape, dtype_of(name)) for name, shape in self.outputs]
-        self._run(inputs, outputs, profile=False)
-        return outputs
+        given = outputs or {}
+        made = [
+            given[i] if i in given else np.empty(shape, dtype_of(name))
+            for i, (name, shape) in enumerate(self.outputs)
+        ]
+        self._run(inputs, made, profile=False)
+        return made
 
     def profile(self, inputs: Sequence[npt.NDArray[Any]]) -> list[int]:
         """Run once, and say how many nanoseconds each instruction took."""

@@ -152,6 +152,8 @@ class InferenceSession:
         output_names: Sequence[str] | None,
         input_feed: Mapping[str, Any],
         run_options: Any = None,
+        *,
+        into: Mapping[str, Any] | None = None,
     ) -> list[Any]:
         """Run the model once.
 
@@ -163,6 +165,10 @@ class InferenceSession:
             Input name to NumPy array.
         run_options
             Not read.
+        into : mapping, optional
+            Output name to the array that it is written into; for the native backend. Where a
+            model updates a cache, such as with ``TensorScatter``, the array given for the present
+            may be the one given for the past: it is written where it lies.
 
         Returns
         -------
@@ -172,14 +178,21 @@ class InferenceSession:
         Raises
         ------
         InputError
-            If a name, an element type or a shape does not fit the model.
+            If a name, an element type or a shape does not fit the model, or an output cannot be
+            written into the array given for it.
         """
         known = list(self._signature.outputs)
         for name in output_names or ():
             if name not in known:
                 raise InputError(f"there is no output '{name}'", hint=f"outputs are {known}")
         feeds = self._checked(input_feed)
-        results = self._prepared.runnable.run(feeds, list(output_names or known))
+        options: dict[str, Any] = {}
+        if into:
+            if self.backend != DEFAULT_BACKEND:
+                what = f"backend '{self.backend}' makes its outputs itself"
+                raise InputError(what, hint=f"into= is for backend '{DEFAULT_BACKEND}'")
+            options["into"] = into
+        results = self._prepared.runnable.run(feeds, list(output_names or known), **options)
         return list(results.values())
 
     def _checked(self, feeds: Mapping[str, Any]) -> dict[str, Any]:

@@ -238,3 +238,18 @@ def test_linear(rule: str, few: int, past: bool) -> None:
 def test_flex(few: int) -> None:
     case = Case("ai.onnx.preview::FlexAttention", qkv(2, 4, few, 30, 140, 16), {"scale": 0.2})
     case.check(of_largest=True)
+
+
+@pytest.mark.parametrize("hidden", [-np.inf, float(np.finfo(np.float32).min), -1e4])
+@pytest.mark.parametrize("rows", [1, 20])
+def test_keys_of_which_a_mask_leaves_nothing(rows: int, hidden: float) -> None:
+    """Whole blocks of keys are passed over, and are none where a query sees nothing at all."""
+    q, k, v = qkv(2, 4, 2, rows, 300, 16)
+    mask = np.full((2, 1, rows, 300), hidden, np.float32)
+    mask[0, 0, :, 250:260] = 0
+    mask[1, 0, :, 70] = 0.5
+    mask[1, 0, 0, 70] = hidden
+    check(q, k, v, mask, workers=(1, 3))
+    check(q, k, v, mask[:1, :, :1])
+    check(q, k, v, mask[:1, :, :1], is_causal=1)
+    check(q, k, v, mask == 0)

@@ -67,7 +67,13 @@ class PlansRunnable:
         self._ready: OrderedDict[tuple[int, int], ProgramRunnable] = OrderedDict()
         self._lock = threading.Lock()
 
-    def run(self, feeds: Mapping[str, Any], outputs: Sequence[str] | None = None) -> dict[str, Any]:
+    def run(
+        self,
+        feeds: Mapping[str, Any],
+        outputs: Sequence[str] | None = None,
+        *,
+        into: Mapping[str, Any] | None = None,
+    ) -> dict[str, Any]:
         """Run once, with the plan for these shapes; one run at a time.
 
         Raises
@@ -76,7 +82,7 @@ class PlansRunnable:
             If an input is missing, or the file has no plan for these shapes; it says which it has.
         """
         with self._lock:
-            return self.runnable(*self.choose(feeds)).run(feeds, outputs)
+            return self.runnable(*self.choose(feeds)).run(feeds, outputs, into=into)
 
     def choose(self, feeds: Mapping[str, Any]) -> tuple[int, int]:
         """The number of the plan for these feeds, and that of its size."""

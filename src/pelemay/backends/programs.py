@@ -108,7 +108,13 @@ class ProgramRunnable:
         self._claim = Claim(others + weights)
         return weights
 
-    def run(self, feeds: Mapping[str, Any], outputs: Sequence[str] | None = None) -> dict[str, Any]:
+    def run(
+        self,
+        feeds: Mapping[str, Any],
+        outputs: Sequence[str] | None = None,
+        *,
+        into: Mapping[str, Any] | None = None,
+    ) -> dict[str, Any]:
         """Run once.
 
         Parameters
@@ -117,6 +123,9 @@ class ProgramRunnable:
             Input name to NumPy array.
         outputs : sequence of str, optional
             Names wanted; all if not given.
+        into : mapping, optional
+            Output name to the array that it is written into. The array may be that of an input
+            which ``metadata["in_place"]`` names for the output; nothing is copied then.
 
         Returns
         -------
@@ -127,7 +136,7 @@ class ProgramRunnable:
         ------
         InputError
             If an input is missing, or is not of the type and shape that was compiled, or does not
-            have the value.
+            have the value; if an output cannot be written into the array given.
         ModelError
             If weights are damaged, and ``verify`` was ``"always"``.
         """
@@ -137,7 +146,7 @@ class ProgramRunnable:
             verify_weights(self.program)
         if self.engine.program is not self.program:
             self.engine.use(self.program, self._called)
-        results = self.engine.run(given)
+        results = self.engine.run(given, self._targets(into, given) if into else None)
         self._claim = None
         made = zip(self.outputs, results, strict=True)
         values: dict[str, Any] = {**feeds, **{name: self._typed(name, y) for name, y in made}}
@@ -145,6 +154,32 @@ class ProgramRunnable:
             values.update(self._host.run_tail(values))
         wanted = self._model_outputs if outputs is None else outputs
         return {name: values[name] for name in wanted}
+
+    def _targets(self, into: Mapping[str, Any], given: Sequence[Any]) -> dict[int, Any]:
+        """Output number to array, checked."""
+        return {self._output(name): self._target(name, into[name], given) for name in into}
+
+    def _output(self, name: str) -> int:
+        if name not in self.outputs:
+            raise InputError(f"there is no output '{name}'", hint=f"there are {list(self.outputs)}")
+        return self.outputs.index(name)
+
+    def _target(self, name: str, array: Any, given: Sequence[Any]) -> Any:
+        _, dtype, shape = self.program.outputs[self._output(name)]
+        fits = isinstance(array, np.ndarray) and (array.dtype.name, array.shape) == (dtype, shape)
+        if not fits or not array.flags.c_contiguous or not array.flags.writeable:
+            what = f"output '{name}' cannot be written into what is given"
+            raise InputError(
+                what, hint=f"it takes a writable array {dtype}{list(shape)} in C order"
+            )
+        own = self.metadata.get("in_place", {}).get(name)
+        for source, feed in zip(self.inputs, given, strict=True):
+            same = source == own and _address(feed) == _address(array)
+            if not same and np.may_share_memory(feed, array):
+                what = f"output '{name}' would be written over input '{source}' while it is read"
+                hint = f"it can take the place of '{own}', all of it" if own else "give another"
+                raise InputError(what, hint=hint)
+        return array
 
     @property
     def _model_outputs(self) -> Sequence[str]:
@@ -168,6 +203,11 @@ class ProgramRunnable:
             have, want = f"{array.dtype}{list(array.shape)}", f"{dtype}{list(shape)}"
             raise InputError(f"input '{name}' is {have}; the program was compiled for {want}")
         return array
+
+
+def _address(array: Any) -> int:
+    found: int = array.__array_interface__["data"][0]
+    return found
 
 
 def opened(source: Any, *, streamed: bool = False) -> Any:

@@ -57,9 +57,15 @@ class SpecializedRunnable:
             shapes = {n: end[2] for n, end in zip(first.inputs, first.program.inputs, strict=True)}
             self._programs[_key(shapes, {})] = first
 
-    def run(self, feeds: Mapping[str, Any], outputs: Sequence[str] | None = None) -> dict[str, Any]:
+    def run(
+        self,
+        feeds: Mapping[str, Any],
+        outputs: Sequence[str] | None = None,
+        *,
+        into: Mapping[str, Any] | None = None,
+    ) -> dict[str, Any]:
         """Run once, with the program for these shapes."""
-        return self.program_for(feeds).run(feeds, outputs)
+        return self.program_for(feeds).run(feeds, outputs, into=into)
 
     def program_for(self, feeds: Mapping[str, Any]) -> ProgramRunnable:
         """The program for the shapes of these feeds, compiled if there is none yet."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +39,7 @@ EXAMPLES = """\
   pelemay compile model.onnx --dim seq=1..128      one plan for all lengths
   pelemay compile model.onnx --budget 6MiB         to run in little memory; see 'pelemay plan'
   pelemay compile model.onnx --weights int8        a quarter of the file, and what that costs
+  pelemay compile decoder.onnx --context 512       a language model: see 'run a language model'
   pelemay compile model.onnx --no-fallback         fail if a node has no instruction"""
 
 
@@ -56,6 +58,18 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--no-fallback", action="store_true", help="fail if a node has no instruction"
     )
     add_target_arguments(parser)
+    parser.add_argument(
+        "--context",
+        metavar="N",
+        type=int,
+        help="of a language model with a cache: room for N tokens, and one plan for every token",
+    )
+    parser.add_argument(
+        "--prompt",
+        metavar="N",
+        type=int,
+        help="with --context: tokens of a prompt that are read at once (32)",
+    )
     parser.add_argument(
         "--samples",
         metavar="FILE",
@@ -78,16 +92,19 @@ def run(args: argparse.Namespace) -> int:
     source = resolve(args.model)
     started = time.perf_counter()
     model = load(source)
-    losses = Losses(args, model) if args.weights != "f32" else None
+    losses = Losses(args, model) if args.weights != "f32" and args.context is None else None
+    compile_to: Callable[..., Compiled] = pipeline.compile
+    options: dict[str, Any] = {"cases": cases_of(args.sizes), "values": values_of(args.value)}
+    if args.context is not None:
+        compile_to, options = _as_decoder(args)
     with progress_bar(f"compiling {source.name}") as progress:
-        compiled = pipeline.compile(
+        compiled = compile_to(
             model,
             output_of(args, source),
-            cases=cases_of(args.sizes),
-            values=values_of(args.value),
             target=target_of(args),
             allow_fallback=not args.no_fallback,
             progress=progress,
+            **options,
         )
     findings = examine(compiled, time.perf_counter() - started)
     if losses is not None:
@@ -97,6 +114,16 @@ def run(args: argparse.Namespace) -> int:
     else:
         show(findings)
     return 0
+
+
+def _as_decoder(args: argparse.Namespace) -> tuple[Callable[..., Compiled], dict[str, Any]]:
+    """How a language model is compiled for a context."""
+    from pelemay.decoding import Context
+    from pelemay.decoding.compiling import compile_decoder
+    from pelemay.decoding.sizes import PROMPT
+
+    prompt = args.prompt or min(PROMPT, max(1, args.context - 1))
+    return compile_decoder, {"context": Context(args.context, prompt)}
 
 
 class Losses:
@@ -152,13 +179,19 @@ def _cached(args: argparse.Namespace) -> Path:
     shapes, values = cases_of(args.sizes)[0].shapes, values_of(args.value)
     target = target_of(args)
 
+    compiler: Callable[..., Compiled] = pipeline.compile
+    options: dict[str, Any] = {"shapes": shapes, "values": values}
+    context = None
+    if args.context is not None:
+        compiler, options = _as_decoder(args)
+        context = options["context"].tokens, options["context"].prompt
+
     def compile_to(model: Model, path: Path) -> None:
         with progress_bar(f"compiling {Path(args.model).name}") as progress:
-            pipeline.compile(
-                model, path, shapes=shapes, values=values, target=target, progress=progress
-            )
+            compiler(model, path, target=target, progress=progress, **options)
 
-    return cache.fill(cache.Request(Path(args.model), shapes, values, target), load, compile_to)
+    request = cache.Request(Path(args.model), shapes, values, target, context)
+    return cache.fill(request, load, compile_to)
 
 
 def values_of(texts: list[str]) -> dict[str, Any]:

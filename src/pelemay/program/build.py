@@ -7,7 +7,7 @@ the reason.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pelemay.errors import UnsupportedError
@@ -15,6 +15,7 @@ from pelemay.graph import Graph, Node, TensorType, reads
 from pelemay.plan.bands.rows import Local, local
 from pelemay.plan.groups import peak_of
 from pelemay.program.bands import banded
+from pelemay.program.ends import pairs_in_place
 from pelemay.program.host import Constants, host_operand, one_node, text_of
 from pelemay.program.lower import LOWERINGS
 from pelemay.program.lowering import Lowering
@@ -105,6 +106,7 @@ class _Builder:
                 "program_inputs": list(graph.inputs),
                 "program_outputs": list(graph.outputs),
                 **self.as_bytes((*graph.inputs, *graph.outputs)),
+                **self.in_place(tuple(graph.inputs), tuple(graph.outputs)),
                 **({"weights": self.format} if self.lowering.widens else {}),
                 "host": self.host,
                 "tail": last,
@@ -131,6 +133,12 @@ class _Builder:
         types = {name: self.lowering.type(name).dtype for name in names}
         found = {name: dtype.value for name, dtype in types.items() if dtype not in NATIVE_DTYPES}
         return {"as_bytes": found} if found else {}
+
+    def in_place(self, inputs: Sequence[str], outputs: Sequence[str]) -> dict[str, dict[str, str]]:
+        """Outputs that may lie where an input does, if there are any."""
+        found = pairs_in_place(self.tables.tensors, self.tables.instructions)
+        named = {outputs[y]: inputs[x] for x, y in found.items()}
+        return {"in_place": named} if named else {}
 
     def tail(self, graph: Graph) -> dict[str, Any]:
         """The whole tail as text, and why each of its nodes is there."""

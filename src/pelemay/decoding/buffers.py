@@ -1,0 +1,120 @@
+"""Keys and values that grow become buffers that new ones are written into.
+
+In: a decoder whose past keys and values are joined with the new ones by ``Concat``, as optimum
+exports it. Out: the same in which a cache has as many rows as there will ever be, and
+``TensorScatter`` writes new ones from the row on that the new input ``cache_rows`` names.
+
+Attention does not ask in which row a key lies: positions are in the keys already, and which rows
+are read is said by ``attention_mask``, whose columns are the cache's rows. The model's own
+arithmetic of sizes sees what it saw before: a past of all rows but those of the new tokens. So a
+piece of a prompt is written to the last rows, where each of its tokens sees those before it and
+none behind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+
+from pelemay.decoding.roles import MASK, POSITIONS, ROWS, TOKENS, Roles
+from pelemay.errors import UnsupportedError
+from pelemay.graph import ArrayConstant, DType, Graph, Node, TensorType
+from pelemay.passes.rewrite import Rewriter, rename_inputs
+
+SHAPES = ("Shape", "Size")
+
+
+def with_buffers(graph: Graph, roles: Roles) -> tuple[Graph, Roles]:
+    """Let new keys and values be written into the past ones.
+
+    Parameters
+    ----------
+    graph : Graph
+        A decoder; its sizes may be open.
+    roles : Roles
+        Of its ends.
+
+    Returns
+    -------
+    (Graph, Roles)
+        Both as they were where no cache grows by a ``Concat``.
+
+    Raises
+    ------
+    UnsupportedError
+        If some do and others do not, or the model could not be told which rows to read.
+    """
+    rewriter = Rewriter(graph)
+    grown = {past: _concat(rewriter, past, present) for past, present in roles.caches.items()}
+    if not any(index is not None for index in grown.values()):
+        return graph, roles
+    for past, index in grown.items():
+        if index is None:
+            what = f"'{past}' is not joined with new keys or values along its tokens"
+            raise UnsupportedError(what, hint="the other caches are")
+    for name in (MASK, POSITIONS):
+        if name not in roles.inputs:
+            what = f"the model has no input '{name}'"
+            raise UnsupportedError(what, hint="without it the rows of a cache cannot be chosen")
+    return _Buffers(rewriter, {p: i for p, i in grown.items() if i is not None}).made(roles)
+
+
+def _concat(rewriter: Rewriter, past: str, present: str) -> int | None:
+    """The node that joins a past with what is new, if that is how its present is made."""
+    index = rewriter.makers.get(present)
+    if index is None:
+        return None
+    node = rewriter.graph.nodes[index]
+    joined = node.op == "Concat" and not node.domain and node.version == 0
+    if not joined or len(node.inputs) != 2 or node.inputs[0] != past:
+        return None
+    return index if node.attributes.get("axis") in (2, -2) else None
+
+
+class _Buffers:
+    """The rewriting of one graph."""
+
+    def __init__(self, rewriter: Rewriter, concats: dict[str, int]) -> None:
+        self.rewriter, self.concats = rewriter, concats
+        self.graph = rewriter.graph
+        self.views = {past: rewriter.name(f"{past}::past") for past in concats}
+
+    def made(self, roles: Roles) -> tuple[Graph, Roles]:
+        kind = TensorType(DType.INT64, (1,))
+        nodes = (*self.lengths(), *self.nodes())
+        graph = replace(
+            self.graph,
+            inputs={**self.graph.inputs, ROWS: kind},
+            nodes=nodes,
+            constants={**self.graph.constants, **self.numbers()},
+        )
+        return graph, replace(roles, inputs=(*roles.inputs, ROWS))
+
+    def numbers(self) -> dict[str, ArrayConstant]:
+        """Constants of the new nodes."""
+        made = {"zero": 0, "one": 1, "two": 2}
+        return {f"{ROWS}::{k}": ArrayConstant.of(np.array([v], np.int64)) for k, v in made.items()}
+
+    def lengths(self) -> Iterator[Node]:
+        """The past without the rows of the new tokens, for whoever reads its size."""
+        shape, tokens, end = (f"{ROWS}::{name}" for name in ("shape", "tokens", "end"))
+        yield Node("Shape", (TOKENS,), (shape,))
+        yield Node("Slice", (shape, f"{ROWS}::one", f"{ROWS}::two"), (tokens,))
+        yield Node("Neg", (tokens,), (end,))
+        for past, view in self.views.items():
+            bounds = (f"{ROWS}::zero", end, f"{ROWS}::two")
+            yield Node("Slice", (past, *bounds), (view,))
+
+    def nodes(self) -> Iterator[Node]:
+        """The graph's nodes, the joining ones as writing ones."""
+        joining = set(self.concats.values())
+        for index, node in enumerate(self.graph.nodes):
+            if index not in joining:
+                yield rename_inputs(node, self.views)
+                continue
+            past, new = node.inputs
+            yield Node(
+                "TensorScatter", (past, new, ROWS), node.outputs, {"axis": 2}, name=node.name
+            )

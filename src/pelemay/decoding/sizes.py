@@ -1,0 +1,93 @@
+"""How many tokens a decoder has room for, and the shapes that follow.
+
+In: a :class:`Context`, and the types of a model's inputs. Out: the cases to compile it for: one for
+a piece of a prompt, one for a single token.
+
+>>> Context(512, 32).steps
+(32, 1)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pelemay.cases import Case
+from pelemay.decoding.roles import COUNTS, MASK, PLACES, POSITIONS, ROWS, TOKENS, Roles
+from pelemay.errors import InputError
+from pelemay.graph import TensorType, ValueType
+
+PROMPT = 32
+"""Tokens of a prompt that are read at once, if nobody says how many."""
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a decoder is compiled for.
+
+    Parameters
+    ----------
+    tokens : int
+        Room for so many: those of the prompt and those that are made.
+    prompt : int
+        Tokens of a prompt that are read at once; 1 means that there is no plan for more.
+
+    Raises
+    ------
+    InputError
+        If a piece of a prompt has no place.
+    """
+
+    tokens: int
+    prompt: int = PROMPT
+
+    def __post_init__(self) -> None:
+        """Check it."""
+        if not 1 <= self.prompt < max(2, self.tokens):
+            what = f"a prompt read {self.prompt} tokens at a time in a context of {self.tokens}"
+            raise InputError(what, hint="the context has to be the larger one")
+
+    @property
+    def steps(self) -> tuple[int, ...]:
+        """How many tokens each plan reads, the most first."""
+        return (self.prompt, 1) if self.prompt > 1 else (1,)
+
+
+def cases_for(context: Context, roles: Roles, types: Mapping[str, ValueType | None]) -> list[Case]:
+    """The cases to compile a decoder for, a batch of one.
+
+    Raises
+    ------
+    InputError
+        If a size that the model fixes is another.
+    """
+    return [Case(_shapes(context.tokens, step, roles, types)) for step in context.steps]
+
+
+def _shapes(
+    room: int, step: int, roles: Roles, types: Mapping[str, ValueType | None]
+) -> dict[str, tuple[int, ...]]:
+    known: dict[str, tuple[int, ...]] = dict.fromkeys((PLACES, COUNTS, ROWS), (1,))
+    known |= {TOKENS: (1, step), MASK: (1, room), POSITIONS: (1, step)}
+    found = {name: known[name] for name in roles.inputs}
+    for name in roles.caches:
+        kind = types.get(name)
+        dims = kind.shape if isinstance(kind, TensorType) else None
+        if dims is None or len(dims) != 4 or not all(isinstance(dims[i], int) for i in (1, 3)):
+            what = f"'{name}' is {kind or 'of no known type'}"
+            raise InputError(what, hint="a cache is (batch, heads, tokens, size)")
+        heads, size = (int(dims[i] or 0) for i in (1, 3))
+        found[name] = (1, heads, room, size)
+    for name, shape in found.items():
+        _check(name, shape, types.get(name))
+    return found
+
+
+def _check(name: str, shape: tuple[int, ...], kind: ValueType | None) -> None:
+    if not isinstance(kind, TensorType) or kind.shape is None:
+        return
+    pairs = zip(kind.shape, shape, strict=False)
+    fixed = any(isinstance(own, int) and own != size for own, size in pairs)
+    if len(kind.shape) != len(shape) or fixed:
+        what = f"input '{name}' is {kind}, and would be {list(shape)}"
+        raise InputError(what, hint="the context has to be the one that the model was exported for")
