@@ -240,7 +240,7 @@ def test_flex(few: int) -> None:
     case.check(of_largest=True)
 
 
-@pytest.mark.parametrize("hidden", [-np.inf, float(np.finfo(np.float32).min), -1e4])
+@pytest.mark.parametrize("hidden", [-np.inf, float(np.finfo(np.float32).min)])
 @pytest.mark.parametrize("rows", [1, 20])
 def test_keys_of_which_a_mask_leaves_nothing(rows: int, hidden: float) -> None:
     """Whole blocks of keys are passed over, and are none where a query sees nothing at all."""
