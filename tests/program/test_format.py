@@ -66,7 +66,14 @@ def test_every_key_of_the_metadata_is_named(
 ) -> None:
     monkeypatch.setattr("pelemay.program.build.LOWERINGS", {})
     made = build(plan_of(chain), chain, metadata(Signature().to_metadata())).metadata
-    assert set(first_column("Metadata")) == {*made, "as_bytes", "weights", "arena_set_by", "range"}
+    assert set(first_column("Metadata")) == {
+        *made,
+        "as_bytes",
+        "weights",
+        "arena_set_by",
+        "range",
+        "in_place",
+    }
     for entry in (made["host"][0], made["tail"], *made["constants"]):
         assert [key for key in entry if f"`{key}`" not in chapter("Metadata")] == []
 

@@ -65,7 +65,8 @@ class SpecializedRunnable:
         into: Mapping[str, Any] | None = None,
     ) -> dict[str, Any]:
         """Run once, with the program for these shapes."""
-        return self.program_for(feeds).run(feeds, outputs, into=into)
+        program = self.program_for(feeds)
+        return program.run(feeds, outputs, into=into) if into else program.run(feeds, outputs)
 
     def program_for(self, feeds: Mapping[str, Any]) -> ProgramRunnable:
         """The program for the shapes of these feeds, compiled if there is none yet."""

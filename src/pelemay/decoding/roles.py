@@ -3,11 +3,9 @@
 In: names. Out: :class:`Roles`. The names are those of optimum, of onnxruntime-genai's model
 builder, and of the operations ``TensorScatter`` and ``Attention``.
 
->>> roles_of(("input_ids", "pixels", "past.0.key"), ("logits", "present.0.key"))
-Traceback (most recent call last):
-...
-pelemay.errors.InputError: 'pixels' is no input that a decoder is known to have; known are input_ids, attention_mask, position_ids, write_indices, nonpad_kv_seqlen, and past keys and values
-"""  # noqa: E501
+>>> roles_of(("input_ids", "past.0.key"), ("logits", "present.0.key")).caches
+{'past.0.key': 'present.0.key'}
+"""
 
 from __future__ import annotations
 

@@ -89,6 +89,7 @@ class Form:
         return (np.random.default_rng(key).standard_normal(shape) * std + mean).astype(np.float32)
 
     def weight(self, name: str, shape: tuple[int, ...], std: float, mean: float = 0.0) -> str:
+        """Add what is drawn."""
         return self.constant(name, self.drawn(name, shape, std, mean), "float32")
 
     def linear(self, x: str, name: str, steps: int, columns: int) -> str:
