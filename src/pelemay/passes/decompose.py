@@ -98,7 +98,7 @@ def _decomposed(
 
 def _is_wanted(graph: Graph, node: Node) -> bool:
     if node.domain == MICROSOFT:
-        return True
+        return node.op != "MatMulNBits" or sizes_of(graph, node) is None
     if node.op == "BatchNormalization":
         return bool(node.attributes.get("training_mode", 0))
     if node.op == "FlexAttention":
@@ -110,8 +110,6 @@ def _is_wanted(graph: Graph, node: Node) -> bool:
     if node.op == "MatMulInteger":
         rows, columns = (shape_of(graph, operand(node, index)) or () for index in (2, 3))
         return math.prod(rows) != 1 or len(columns) > 1
-    if node.op == "MatMulNBits":
-        return sizes_of(graph, node) is None
     if node.op == "Cast":
         return _is_tiny(dtype_of(graph, node.inputs[0])) or _is_tiny(node.attributes["to"])
     return True
