@@ -23,6 +23,7 @@ import numpy as np
 from pelemay.graph import ArrayConstant, Constant, DType, Graph, Node, TensorType, reads
 from pelemay.graph.operations import find
 from pelemay.importers.dtypes import dtype_of
+from pelemay.importers.labels import with_labels_apart
 
 
 @dataclass
@@ -80,7 +81,7 @@ def _deep(node: Node) -> Node:
 def _upgraded(node: Node, rewriting: Rewriting) -> Iterator[Node]:
     if node.domain or not node.outputs:
         row = find(node.op, node.domain)
-        yield replace(node, version=0) if row else node
+        yield from with_labels_apart(replace(node, version=0)) if row else (node,)
         return
     node = _without(node, "consumed_inputs")
     until, rule = RULES.get(node.op, (0, _same))

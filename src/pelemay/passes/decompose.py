@@ -25,6 +25,7 @@ from pelemay.errors import ExecutionError, PelemayError, UnsupportedError
 from pelemay.graph import DType, Graph, Kind, Node
 from pelemay.graph.operations import microsoft_quantized, quantized, table
 from pelemay.graph.operations.casting import cast_to
+from pelemay.graph.operations.classes import ML
 from pelemay.graph.operations.common import in_float32
 from pelemay.graph.operations.fused import DOMAIN
 from pelemay.graph.operations.microsoft import DOMAIN as MICROSOFT
@@ -193,7 +194,7 @@ MEANINGS: Meanings = {
     ("", "Scan"): None,
     ("", "SimplifiedLayerNormalization"): None,
     ("ai.onnx.preview", "FlexAttention"): None,
-    **{key: None for key in table() if key[0] == MICROSOFT},
+    **{key: None for key in table() if key[0] in (MICROSOFT, ML)},
 }
 """What is decomposed, and for some another meaning than the table's."""
 

@@ -20,6 +20,7 @@ from pelemay.graph.typing.values import evaluated, numbers_of
 from pelemay.graph.values import OptionalType, SequenceType, TensorType, ValueType
 
 FAMILIES = (
+    "classical",
     "control",
     "elementwise",
     "indexing",
