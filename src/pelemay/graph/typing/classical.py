@@ -80,6 +80,14 @@ def category_mapper(site: Site) -> Types:
     return (tensor(DType.INT64 if text else DType.STRING, site.shape(0)),)
 
 
+def dict_vectorizer(site: Site) -> Types:
+    """One row, a value for each word of the vocabulary."""
+    kind = site.type(0)
+    value = kind.value if isinstance(kind, MapType) else None
+    words = site.attribute("int64_vocabulary") or site.attribute("string_vocabulary")
+    return (tensor(value.dtype if isinstance(value, TensorType) else None, (1, len(words))),)
+
+
 def zip_map(site: Site) -> Types:
     """A list of dictionaries."""
     key = DType.INT64 if site.attribute("classlabels_int64s") else DType.STRING
@@ -142,6 +150,7 @@ _RULES: dict[str, Rule] = {
     "ArrayFeatureExtractor": array_feature_extractor,
     "Binarizer": same,
     "CategoryMapper": category_mapper,
+    "DictVectorizer": dict_vectorizer,
     "FeatureVectorizer": feature_vectorizer,
     "Imputer": same,
     "LabelEncoder": label_encoder,
