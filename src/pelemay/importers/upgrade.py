@@ -51,6 +51,11 @@ class Rewriting:
             return None
         return len(found.shape)
 
+    def sizes(self, name: str) -> tuple[int | str | None, ...]:
+        """The sizes of a value, as far as they are known."""
+        found = self.graph.type_of(name)
+        return (found.shape or ()) if isinstance(found, TensorType) else ()
+
     def dtype(self, name: str) -> str:
         """The element type's name of a value, float32 where it is not known."""
         found = self.graph.type_of(name)
@@ -283,6 +288,46 @@ def _gemm(node: Node, rewriting: Rewriting) -> tuple[Node, ...]:
     return (_without(node, "broadcast"),)
 
 
+def _group_normalization(node: Node, rewriting: Rewriting) -> tuple[Node, ...] | None:
+    """Before operator set 21 scale and bias had a value for each group, not for each channel."""
+    groups = node.attributes.get("num_groups")
+    channels = next(iter(rewriting.sizes(node.inputs[0])[1:]), None)
+    if not isinstance(groups, int) or not isinstance(channels, int):
+        return None
+    column = rewriting.constant(node, "column", [groups, 1])
+    each = rewriting.constant(node, "each", [groups, channels // groups])
+    flat = rewriting.constant(node, "flat", [channels])
+    steps, names = [], []
+    for name, part in zip(node.inputs[1:], ("scale", "bias"), strict=True):
+        tall, wide, made = (f"{node.outputs[0]}::{part}{n}" for n in range(3))
+        steps.append(Node("Reshape", (name, column), (tall,), name=node.name))
+        steps.append(Node("Expand", (tall, each), (wide,), name=node.name))
+        steps.append(Node("Reshape", (wide, flat), (made,), name=node.name))
+        names.append(made)
+    return *steps, replace(node, inputs=(node.inputs[0], *names))
+
+
+def _scan(node: Node, rewriting: Rewriting) -> tuple[Node, ...] | None:
+    """Before operator set 9 a batch was scanned, each sequence of it to a length of its own."""
+    lengths, *values = node.inputs
+    if lengths or any(rewriting.sizes(name)[:1] != (1,) for name in values):
+        return None
+    batch = rewriting.constant(node, "batch", [0])
+    single = [f"{node.outputs[0]}::single{i}" for i in range(len(values))]
+    made = [name and f"{name}::single" for name in node.outputs]
+    attributes = {**node.attributes, "scan_input_directions": node.attributes.get("directions", ())}
+    scan = replace(node, inputs=tuple(single), outputs=tuple(made), attributes=attributes)
+    return (
+        *(Node("Squeeze", (x, batch), (y,)) for x, y in zip(values, single, strict=True)),
+        _without(scan, "directions"),
+        *(
+            Node("Unsqueeze", (x, batch), (y,))
+            for x, y in zip(made, node.outputs, strict=True)
+            if y
+        ),
+    )
+
+
 _axes = _moved("axes")
 
 RULES: dict[str, tuple[int, Rule]] = {
@@ -299,6 +344,7 @@ RULES: dict[str, tuple[int, Rule]] = {
     "Gemm": (7, _gemm),
     "Greater": (7, _broadcast),
     "GridSample": (20, _grid_sample),
+    "GroupNormalization": (21, _group_normalization),
     "Hardmax": (13, _softmax),
     "Less": (7, _broadcast),
     "LogSoftmax": (13, _softmax),
@@ -320,6 +366,7 @@ RULES: dict[str, tuple[int, Rule]] = {
     "Reshape": (5, _moved("shape")),
     "Resize": (11, _resize),
     "RoiAlign": (16, _roi_align),
+    "Scan": (9, _scan),
     "Scatter": (99, _scatter),
     "Slice": (10, _slice),
     "Softmax": (13, _softmax),
@@ -336,11 +383,9 @@ RULES: dict[str, tuple[int, Rule]] = {
 SPOKEN_SINCE = {
     "GRU": 7,
     "GlobalLpPool": 2,
-    "GroupNormalization": 21,
     "LSTM": 7,
     "LpPool": 2,
     "RNN": 7,
-    "Scan": 9,
     "Tile": 6,
 }
 """Operations whose form before this version has no rule: whoever knows that version runs them."""
