@@ -137,14 +137,18 @@ def test_it_can_be_printed(html: str, show: Viewer) -> None:
     assert len(page.pdf()) > 10_000
 
 
-def test_changes_fit_every_screen(show: Viewer, screen: Screen) -> None:
+@pytest.fixture(scope="module")
+def changes() -> str:
     after = followed_suite()
     results = [
         replace(r, samples_ns=tuple(t * (2 + i % 3) // 3 for t in r.samples_ns))
         for i, r in enumerate(after.results)
     ]
-    before = replace(after, tag="before", results=tuple(results))
-    page = show(format_html(after, [before]), screen)
+    return format_html(after, [replace(after, tag="before", results=tuple(results))])
+
+
+def test_changes_fit_every_screen(changes: str, show: Viewer, screen: Screen) -> None:
+    page = show(changes, screen)
     assert misplaced(page, f"{TEXTS}, .ratio-row .name, .ratio-row .value") == []
     row = page.locator(".ratio-row.more").first
     row.focus()
