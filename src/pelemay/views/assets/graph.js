@@ -345,7 +345,7 @@
     } else if (box.type === "end") pairs.push(["type", box.sub[0]]);
     else {
       const ops = new Map();
-      const count = (one) => (one.inside ? one.inside.forEach(count) : ops.set(one.title, (ops.get(one.title) ?? 0) + 1));
+      const count = (one) => (one.inside ? one.inside.forEach(count) : one.type === "node" && ops.set(one.title, (ops.get(one.title) ?? 0) + 1));
       count(box);
       pairs.push(["nodes", box.count.toLocaleString("en")], ["operations", [...ops].sort((a, b) => b[1] - a[1]).slice(0, 12).map(([op, n]) => `${op} × ${n}`).join(", ")],
         ["parameters", box.nbytes && `${box.nbytes.toLocaleString("en")} bytes`], ["multiply-accumulates", box.macs && box.macs.toLocaleString("en")],
