@@ -238,11 +238,14 @@
   const LARGE = 600;
   const toggle = (box, open = !box.isOpen) => {
     if (box.type !== "block" || box === root) return;
-    const [x, y] = box.absolute ?? [0, 0];
+    const middle = () => [box.absolute[0] + box.width / 2, box.absolute[1]];
+    const [x, y] = box.absolute ? middle() : [0, 0];
     box.isOpen = open;
     render();
     // What was clicked stays where it is.
-    if (box.absolute) { view.x += (x - box.absolute[0]) * view.scale; view.y += (y - box.absolute[1]) * view.scale; }
+    const [left, top] = middle();
+    view.x += (x - left) * view.scale;
+    view.y += (y - top) * view.scale;
     move();
     box.shown?.focus({ preventScroll: true });
   };
