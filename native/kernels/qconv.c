@@ -9,7 +9,7 @@ typedef struct {
   pm_conv conv;
   pm_split split;
   pm_qfinish finish;
-  const uint8_t *data, *weights;
+  const uint8_t *data, *end, *weights;
   uint8_t *out, *packed;
   int64_t k, stride;          /* steps of the sum; bytes from one packed row to the next */
   int64_t channels, columns;  /* inputs and outputs of a group */
@@ -37,6 +37,7 @@ static void prepare(const pm_call *call, const pm_worker *worker, state *s) {
   const pm_conv *c = &s->conv;
   const unsigned dtype = call->in[0].t->dtype;
   s->data = call->in[0].data, s->weights = call->in[1].data;
+  s->end = s->data + pm_span_bytes(call->in[0].t);
   s->out = call->out[0].data, s->packed = call->own_scratch;
   s->channels = c->x.c / c->groups, s->columns = c->y.c / c->groups;
   s->k = p[QCONV_SHARED + SPLIT_DEPTH];
@@ -63,8 +64,15 @@ static int64_t place(const state *s, const pm_image *i, int64_t line, int64_t fi
 
 #define STEP (PM_VL * 4)
 
-/* `n` bytes, nothing beyond them. */
-PM_INLINE void copy_bytes(uint8_t *to, const uint8_t *from, int64_t n) {
+/* A few bytes are copied with those behind them, as far as the data goes: what is too much is overwritten by
+   the next run, or lies between two rows. */
+#define FEW 32
+
+PM_INLINE void copy_bytes(uint8_t *to, const uint8_t *from, int64_t n, const uint8_t *end) {
+  if (n <= FEW && end - from >= FEW) {
+    memcpy(to, from, FEW);
+    return;
+  }
   if (n < STEP) {
     pm_move_short(to, from, n);
     return;
@@ -77,7 +85,7 @@ PM_INLINE void copy_bytes(uint8_t *to, const uint8_t *from, int64_t n) {
 PM_INLINE void pack_run(const state *s, const uint8_t *row, int64_t x, uint8_t *to) {
   const pm_image *image = &s->conv.x;
   if (row && x >= 0 && x + s->pixels <= image->w) {
-    copy_bytes(to, row + x * image->sw, s->run);
+    copy_bytes(to, row + x * image->sw, s->run, s->end);
     return;
   }
   const int64_t inside = row ? PM_MIN(PM_MAX(image->w - x, 0) * s->channels, s->run) : 0;

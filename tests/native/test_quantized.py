@@ -97,7 +97,7 @@ def test_any_sizes(
     w_zero: int,
 ) -> None:
     height, width, channels, outputs = sizes
-    x = (1, height + 4, width + 4, channels)
+    x = (1, height + 6, width + 6, channels)
     options = {"strides": window[2:4], "dilations": window[4:], "pads": pads, "w_zero": w_zero}
     kinds = {"data": types[0], "weights": types[1]}
     check(conv_case(x, (outputs, channels, *window[:2]), **options, **kinds), workers=(2,))
