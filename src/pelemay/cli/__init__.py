@@ -20,7 +20,7 @@ from pelemay import __version__
 from pelemay.errors import PelemayError
 
 COMMANDS = (
-    *("bench", "report", "run", "compile", "plan", "tune", "top"),
+    *("bench", "report", "run", "compile", "quantize", "plan", "tune", "top"),
     *("check", "inspect", "models", "cache", "doctor"),
 )
 

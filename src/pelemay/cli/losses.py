@@ -105,7 +105,13 @@ def samples_of(program: Program, file: str | None) -> list[Feeds]:
             {name: random_array(name, kind, generator) for name, kind in kinds.items()}
             for _ in range(RANDOM_SAMPLES)
         ]
-    loaded = read_arrays(Path(file))
+    return split_samples(kinds, file, read_arrays(Path(file)))
+
+
+def split_samples(
+    kinds: Mapping[str, Any], file: str, loaded: Array | dict[str, Array]
+) -> list[Feeds]:
+    """The samples that the arrays of a file are; parameters as for :func:`samples_of`."""
     if not isinstance(loaded, dict):
         loaded = dict.fromkeys(list(kinds)[:1], loaded)
     if set(loaded) != set(kinds):
@@ -213,6 +219,12 @@ def rows_of(findings: Mapping[str, Any]) -> list[tuple[str, str]]:
         return rows
     if "reason" in found:
         return [*rows, ("accuracy", f"not measured: {found['reason']}")]
+    return [*rows, *rows_of_accuracy(found)]
+
+
+def rows_of_accuracy(found: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Rows for people, of what :func:`accuracy` found."""
+    rows: list[tuple[str, str]] = []
     of = f"of its largest value, {found['samples']} {found['inputs']} inputs"
     for name, loss in found["outputs"].items():
         text = f"{loss['largest']:.2g} at most, {loss['mean']:.2g} on average"
