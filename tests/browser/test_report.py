@@ -107,6 +107,16 @@ def test_a_timeline_is_read_by_pointer_and_keys(html: str, show: Viewer) -> None
     assert page.locator(".crosshair").count() == 0
 
 
+def test_a_timeline_is_read_by_touch(html: str, show: Viewer) -> None:
+    page = show(html, PHONE)
+    area = page.locator(".plot-area[data-series]").first
+    area.tap()
+    assert "resident" in page.locator("#tip").inner_text()
+    assert area.locator(".crosshair").count() == 1
+    page.locator("h1").tap()
+    assert page.locator("#tip").is_hidden()
+
+
 def test_pictures_can_have_their_own_scale(html: str, show: Viewer) -> None:
     page = show(html)
     plot = page.locator(".timeline", has=page.locator("[data-series=series-0-0]"))

@@ -98,7 +98,7 @@ const pelemay = (() => {
     if (found && event.target.matches(":focus-visible")) point(found);
   });
   document.addEventListener("focusout", () => owner && hideTip());
-  document.addEventListener("pointerdown", (event) => { if (!tipOf(event.target)) hideTip(); });
+  document.addEventListener("pointerdown", (event) => { if (!event.target.closest("[data-tip], [data-series]")) hideTip(); });
   document.addEventListener("keydown", (event) => { if (event.key === "Escape") hideTip(); });
 
   // Tables: by number where a cell has one, by text otherwise; cells without either come last.

@@ -86,15 +86,18 @@
       pelemay.showTip(text, box.left + share * box.width, box.top, 10);
     };
     const hide = () => { line.remove(); pelemay.hideTip(); };
-    area.addEventListener("pointermove", (event) => {
+    const point = (event) => {
       const box = area.getBoundingClientRect();
       const wanted = first + ((event.clientX - box.left) / box.width) * length;
       const after = series.at.findIndex((at) => at >= wanted);
       index = after < 0 ? series.at.length - 1 : after;
       if (index && wanted - series.at[index - 1] < series.at[index] - wanted) index -= 1;
       show();
-    });
-    area.addEventListener("pointerleave", hide);
+    };
+    area.addEventListener("pointermove", point);
+    area.addEventListener("pointerdown", point);
+    // A finger leaves when it is lifted: then what it has pointed at stays, until another place is touched.
+    area.addEventListener("pointerleave", (event) => { if (event.pointerType === "mouse") hide(); });
     area.addEventListener("blur", hide);
     area.addEventListener("focus", () => { if (area.matches(":focus-visible")) show(); });
     area.addEventListener("keydown", (event) => {
