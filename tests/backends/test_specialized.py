@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import onnx
 import onnx.parser
 import pytest
 
+from pelemay import InferenceSession
 from pelemay.backends.specialized import SpecializedRunnable
 from pelemay.graph import DType, OptionalType, TensorType
 from pelemay.onnx_backend import NativeBackend
@@ -79,3 +82,27 @@ def test_an_optional_input_reaches_the_model(fed: Any, there: bool) -> None:
     )
     (y,) = NativeBackend.prepare(model).run([fed])
     assert y == there
+
+
+def test_programs_of_a_model_share_one_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PELEMAY_CACHE", str(tmp_path))
+    model = onnx.parser.parse_model(
+        '<ir_version: 10, opset_import: ["" : 17]> '
+        "g (float[n, n] x) => (float[n, n] y) { a = MatMul(x, x)  y = Softmax(a) }"
+    )
+    onnx.save(model, tmp_path / "m.onnx")
+    session = InferenceSession(tmp_path / "m.onnx", threads=1)
+    runnable = session._prepared.runnable
+    assert isinstance(runnable, SpecializedRunnable)
+    sizes = (64, 8, 64)
+    for n in sizes:
+        x = np.eye(n, dtype=np.float32)
+        (y,) = session.run(None, {"x": x})
+        assert y.shape == (n, n)
+        assert y[0].argmax() == 0
+    programs = [runnable.program_for({"x": np.zeros((n, n), np.float32)}) for n in sizes]
+    assert len({id(program.engine) for program in programs}) == 1
+    largest = programs[0].program
+    assert runnable.nbytes <= largest.arena_bytes + 64 + largest.scratch_bytes(1)

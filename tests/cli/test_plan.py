@@ -226,3 +226,12 @@ def test_arenas_against_time(pelemay: Call, long_network: Path, tmp_path: Path) 
     assert all(point["mac_factor"] == 1 for point in points)
     circles = ElementTree.parse(file).iter("{http://www.w3.org/2000/svg}circle")
     assert len(list(circles)) == len(points)
+
+
+def test_of_a_range_the_largest_size_is_planned(pelemay: Call, tmp_path: Path) -> None:
+    text = """<ir_version: 8, opset_import: ["" : 17]>
+        g (float[n, 4] x) => (float[n, n] y) { t = Transpose(x)  y = MatMul(x, t) }"""
+    (tmp_path / "m.onnx").write_bytes(onnx.parser.parse_model(text).SerializeToString())
+    found = pelemay("plan", tmp_path / "m.onnx", "--dim", "n=1..9", "--json").json
+    assert found["shapes"] == {"x": [9, 4]}
+    assert pelemay("plan", tmp_path / "m.onnx", "--dim", "n=1,9").code != 0

@@ -116,10 +116,13 @@ class NativeBackend(InPlace):
             return program, Signature.from_metadata({**program.metadata, "overridable": ()})
         compiled = _Compiler(path, weights, limit, threads)
 
-        def compile_for(shapes: Shapes, values: Values) -> ProgramRunnable:
-            return _opened(compiled(shapes, values), **options)
-
         first = _opened(compiled({}, {}), **options)
+        # Streamed weights have a window that is made for one program.
+        engine = first.engine if limit is None else None
+
+        def compile_for(shapes: Shapes, values: Values) -> ProgramRunnable:
+            return _opened(compiled(shapes, values), engine=engine, **options)
+
         signature = Signature.from_metadata(first.metadata)
         if signature.is_static and not signature.overridable:
             return first, signature

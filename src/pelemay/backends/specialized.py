@@ -6,6 +6,7 @@ used last.
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
@@ -38,6 +39,8 @@ class SpecializedRunnable:
         Programs to keep; the one that was used least recently goes.
     first : ProgramRunnable, optional
         A program that is there already, for the shapes of its inputs and for no values.
+
+    One run at a time: the programs may share the memory of one engine.
     """
 
     def __init__(
@@ -53,6 +56,7 @@ class SpecializedRunnable:
         self._shapeless = {n for n, kind in types.items() if not isinstance(kind, TensorType)}
         self._kept = kept
         self._programs: OrderedDict[Key, ProgramRunnable] = OrderedDict()
+        self._lock = threading.Lock()
         if first is not None:
             shapes = {n: end[2] for n, end in zip(first.inputs, first.program.inputs, strict=True)}
             self._programs[_key(shapes, {})] = first
@@ -65,8 +69,15 @@ class SpecializedRunnable:
         into: Mapping[str, Any] | None = None,
     ) -> dict[str, Any]:
         """Run once, with the program for these shapes."""
-        program = self.program_for(feeds)
-        return program.run(feeds, outputs, into=into) if into else program.run(feeds, outputs)
+        with self._lock:
+            program = self.program_for(feeds)
+            return program.run(feeds, outputs, into=into) if into else program.run(feeds, outputs)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of arenas and scratch of all programs that are kept."""
+        engines = {id(ready.engine): ready.engine for ready in self._programs.values()}
+        return sum(engine.nbytes for engine in engines.values())
 
     def program_for(self, feeds: Mapping[str, Any]) -> ProgramRunnable:
         """The program for the shapes of these feeds, compiled if there is none yet."""

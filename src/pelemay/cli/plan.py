@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pelemay.cases import shapes_of
+from pelemay.cases import cases_of, shapes_of
 from pelemay.cli.compile import values_of
 from pelemay.cli.output import add_json_flag, console, print_json
 from pelemay.cli.programs import add_target_arguments, target_of
@@ -15,6 +15,7 @@ from pelemay.errors import InputError
 
 if TYPE_CHECKING:
     from pelemay.compilation import Planned
+    from pelemay.importers import Model
     from pelemay.plan.drawing import Picture
 
 HELP = "Say what a run will take, to the byte, and which operation decides it."
@@ -27,6 +28,7 @@ EXAMPLES = """\
   pelemay plan model.onnx --arena least          the smallest arena
   pelemay plan model.onnx --pareto               all arenas between, against the time they cost
   pelemay plan model.onnx --shape x=1x3x640x640 --json
+  pelemay plan model.onnx --dim seq=1..512       the worst case of a range
   pelemay plan --buffers A.1048576.csv           only offsets: blocks of a file, within a capacity
   pelemay plan --buffers blocks.csv --capacity 1048576 --offsets out.csv"""
 
@@ -42,6 +44,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         help="the shape of an input whose sizes the model leaves open; else they become 1",
+    )
+    parser.add_argument(
+        "--dim",
+        metavar="NAME=SIZE",
+        action="append",
+        default=[],
+        help="what a size that has a name is; of a range such as 1..512, the largest is planned",
     )
     parser.add_argument(
         "--value",
@@ -159,11 +168,23 @@ def _write_page(path: Path, args: argparse.Namespace) -> int:
     return 0
 
 
+def _shapes(model: Model, args: argparse.Namespace) -> dict[str, tuple[int, ...]]:
+    """What open inputs are bound to: one set, of a range that of the largest size."""
+    from pelemay import pipeline
+
+    given = (("shape", args.shape), ("dim", args.dim))
+    cases = cases_of([(kind, text) for kind, texts in given for text in texts])
+    if len(cases) > 1:
+        raise InputError("there is one plan to show", where="--dim", hint="name one number each")
+    return pipeline.bound_shapes(model, cases[0], cases[0].count - 1)
+
+
 def _planned(path: Path, args: argparse.Namespace) -> Planned:
     from pelemay import pipeline
     from pelemay.importers import load
 
-    model, shapes, values = load(path), shapes_of(args.shape), values_of(args.value)
+    model, values = load(path), values_of(args.value)
+    shapes = _shapes(model, args)
     if args.arena == "least":
         least = pipeline.curve(model, shapes, values).least.plan.arena_bytes
         args.arena = str(least)
