@@ -83,7 +83,7 @@ def _anomalies() -> tuple[Any, tuple[Any, ...]]:
     layers = [
         m for i, o in pairwise(widths) for m in (nn.Linear(i, o), nn.BatchNorm1d(o), nn.ReLU())
     ]
-    return nn.Sequential(*layers, nn.Linear(128, 640)), (image(4, 640),)
+    return nn.Sequential(*layers, nn.Linear(128, 640)), (image(32, 640),)
 
 
 def _keras_conv(x: Any, width: int, k: Any, s: int = 1, act: bool = True) -> Any:
