@@ -91,8 +91,8 @@ def facts(program: Any, feeds: Mapping[str, Any]) -> dict[str, Any]:
     program.run(feeds)
     whole = time.perf_counter_ns() - begin
     times = program.engine.profile(given)
-    names = [name for _, name, *_ in program.program.instructions]
-    host = sum(t for t, name in zip(times, names, strict=True) if name == "host")
+    opcodes = [opcode for opcode, *_ in program.program.instructions]
+    host = sum(t for t, opcode in zip(times, opcodes, strict=True) if opcode == "host")
     native = sum(times) - host
     tail = max(0, whole - sum(times)) if program.metadata.get("tail") else 0
     left = fallbacks(program.metadata)
