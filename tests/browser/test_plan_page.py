@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import onnx.parser
 import pytest
 
 from pelemay.importers.model import from_proto
@@ -140,3 +141,16 @@ def test_steps_and_scales_are_chosen(html: str, show: Viewer) -> None:
     page.wait_for_function(
         "(before) => document.getElementById('chart').toDataURL() !== before", arg=by_step
     )
+
+
+def test_a_page_without_anything_planned_is_quiet(show: Viewer) -> None:
+    """Strings have no place in an arena."""
+    proto = onnx.parser.parse_model(
+        """<ir_version: 9, opset_import: ["" : 20]> g (string[2] x) => (bool[2] y)
+        { y = RegexFullMatch<pattern = "a">(x) }"""
+    )
+    page = show(plans(from_proto(proto)).html())
+    page.locator("#over").hover(position={"x": 200, "y": 150})
+    page.locator("#over").focus()
+    page.keyboard.press("ArrowRight")
+    assert page.locator("#tip").is_hidden()

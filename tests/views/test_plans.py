@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import onnx.parser
 import pytest
 
 import pelemay
@@ -13,6 +14,7 @@ from pelemay import pipeline
 from pelemay.cli import main
 from pelemay.errors import InputError, MemoryLimitError
 from pelemay.importers import load
+from pelemay.importers.model import from_proto
 from pelemay.target import Target
 from pelemay.views import Plans, plans
 from support.pictured import CHANNELS, IMAGE
@@ -116,6 +118,16 @@ def test_a_limit_of_ones_own_is_shown_first(model_file: Path, found: Plans) -> N
         plans(model_file, memory_limit=1000)
     with pytest.raises(InputError, match="at least 1"):
         plans(model_file, limits=0)
+
+
+def test_what_is_not_planned_is_said() -> None:
+    proto = onnx.parser.parse_model(
+        """<ir_version: 8, opset_import: ["" : 17]> g (float[3, 4] x) => (int64[2, n] z, float[3, 4] y)
+        { a = Relu(x) z = NonZero(a) y = Exp(a) }"""  # noqa: E501 - a model's text
+    )
+    made = plans(from_proto(proto), limits=2)
+    assert made.fallbacks == ("NonZero 'z'",)
+    assert "not planned: 1 node on the reference backend" in made.html()
 
 
 def test_a_notebook_shows_the_page(found: Plans) -> None:

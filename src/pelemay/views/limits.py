@@ -43,12 +43,15 @@ class Plans:
     frames : tuple of mapping
         For each limit, the smallest first, the plan as plain data; ``limit`` and ``arena`` are
         bytes.
+    fallbacks : tuple of str
+        Nodes that run on the reference backend; what these take beside is not planned.
     """
 
     name: str
     model_bytes: int
     layers: tuple[Json, ...]
     frames: tuple[Json, ...]
+    fallbacks: tuple[str, ...] = ()
 
     @property
     def limits(self) -> tuple[int, ...]:
@@ -154,6 +157,7 @@ def plans(
     """
     from pelemay import pipeline
     from pelemay.importers import load
+    from pelemay.program.describe import fallbacks
     from pelemay.views.frames import Layers, frame
 
     if limits < 1:
@@ -170,7 +174,13 @@ def plans(
         if progress is not None:
             progress(len(frames), limits)
     name = model.path.stem if model.path else model.graph.name
-    return Plans(name.replace(".stand-in", " (stand-in)"), model.nbytes, layers.rows, _best(frames))
+    return Plans(
+        name.replace(".stand-in", " (stand-in)"),
+        model.nbytes,
+        layers.rows,
+        _best(frames),
+        tuple(entry["node"] for entry in fallbacks(budgets.whole.made.program.metadata)),
+    )
 
 
 def micros_of(frame: Json) -> float:

@@ -7,7 +7,7 @@ In: :class:`~pelemay.views.limits.Plans`. Out: a :class:`~pelemay.pages.Page`, w
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from pelemay.bench.units import as_bytes, as_time
@@ -72,6 +72,7 @@ def page_of(plans: Plans) -> Page:
         f"{len(layers)} layers after all passes",
         f"{sum(layer['macs'] for layer in layers) / 1e6:,.0f} million multiply-accumulates",
         f"{as_bytes(plans.model_bytes)} of parameters",
+        *_left(plans.fallbacks),
     )
     sections = [Section("Memory over time", _memory(plans, start))]
     if len(plans.frames) > 1:
@@ -88,6 +89,12 @@ def page_of(plans: Plans) -> Page:
         scripts=(asset(__package__, "plan.js"),),
         data={"plan": {"layers": plans.layers, "frames": plans.frames}},
     )
+
+
+def _left(fallbacks: Sequence[str]) -> Iterator[str]:
+    if fallbacks:
+        count = "1 node" if len(fallbacks) == 1 else f"{len(fallbacks)} nodes"
+        yield f"not planned: {count} on the reference backend, {fallbacks[0]}"
 
 
 def _memory(plans: Plans, start: int) -> Html:

@@ -467,7 +467,7 @@
 
   const find = (x, y) => {
     const a = areas();
-    if (x < a.left || x > a.left + a.width) return null;
+    if (x < a.left || x > a.left + a.width || !seen.frame.count) return null;
     const value = valueOf(a, x), step = stepAt(value);
     if (inside(a.arena, y)) return findValue(step, nbytesOf(a, y));
     if (a.weights && inside(a.weights, y)) return findLoad(a, x, y, step);
@@ -712,6 +712,7 @@
 
   const walk = (by) => {
     const list = spans(seen.frame).map(([s]) => seen.frame.steps[3 * s]);
+    if (!list.length) return;
     const at = list.indexOf(seen.node);
     const node = list[(at + by + list.length) % list.length];
     centre(node);
