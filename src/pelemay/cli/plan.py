@@ -38,27 +38,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "model", metavar="MODEL", nargs="?", help="an ONNX file, or a name of 'models list'"
     )
-    parser.add_argument(
-        "--shape",
-        metavar="NAME=1x3x224x224",
-        action="append",
-        default=[],
-        help="the shape of an input whose sizes the model leaves open; else they become 1",
-    )
-    parser.add_argument(
-        "--dim",
-        metavar="NAME=SIZE",
-        action="append",
-        default=[],
-        help="what a size that has a name is; of a range such as 1..512, the largest is planned",
-    )
-    parser.add_argument(
-        "--value",
-        metavar="NAME=JSON",
-        action="append",
-        default=[],
-        help="the value of an input that decides the sizes of others, such as [1, 128]",
-    )
+    _add_sizes(parser)
     parser.add_argument("--threads", metavar="N", type=int, help="threads that will compute")
     parser.add_argument("--timeline", action="store_true", help="list every operation")
     parser.add_argument("--svg", metavar="FILE", help="write the drawing as SVG")
@@ -89,6 +69,30 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     blocks.add_argument("--offsets", metavar="FILE", help="write the blocks with their offsets")
     add_json_flag(parser)
+
+
+def _add_sizes(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--shape",
+        metavar="NAME=1x3x224x224",
+        action="append",
+        default=[],
+        help="the shape of an input whose sizes the model leaves open; else they become 1",
+    )
+    parser.add_argument(
+        "--dim",
+        metavar="NAME=SIZE",
+        action="append",
+        default=[],
+        help="what a size that has a name is; of a range such as 1..512, the largest is planned",
+    )
+    parser.add_argument(
+        "--value",
+        metavar="NAME=JSON",
+        action="append",
+        default=[],
+        help="the value of an input that decides the sizes of others, such as [1, 128]",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
