@@ -11,7 +11,7 @@ True
 
 from pelemay.pages.html import Html, element, join
 from pelemay.pages.page import Page, Section, asset, framed
-from pelemay.pages.plot import Axis, area, band, line, linear, logarithmic, mark, plot
+from pelemay.pages.plot import Axis, area, line, linear, logarithmic, mark, plot
 from pelemay.pages.table import Cell, Column, table
 
 __all__ = [  # noqa: RUF022 - from the whole to its parts
@@ -31,6 +31,5 @@ __all__ = [  # noqa: RUF022 - from the whole to its parts
     "plot",
     "area",
     "line",
-    "band",
     "mark",
 ]

@@ -43,10 +43,8 @@ class Axis:
         return 100 * min(max(share, 0.0), 1.0)
 
 
-def linear(
-    most: float, show: Callable[[float], str], title: str, *, count: int = 5, base: float = 10
-) -> Axis:
-    """An axis from 0 to a round number that is not below ``most``.
+def linear(most: float, show: Callable[[float], str], title: str, *, count: int = 5) -> Axis:
+    """An axis from 0 to a round number that is not below ``most``; ticks are 1, 2, 5, 10 ... apart.
 
     Parameters
     ----------
@@ -58,19 +56,15 @@ def linear(
         What the values are.
     count : int
         Ticks, roughly.
-    base : float
-        Ticks are 1, 2 or 5 times a power of it.
     """
-    step = _round_step((most or 1.0) / count, base)
+    step = _round_step((most or 1.0) / count)
     ticks = tuple(step * i for i in range(math.ceil((most or 1.0) / step - 1e-9) + 1))
     return Axis(0.0, ticks[-1], ticks, show, title)
 
 
-def _round_step(least: float, base: float) -> float:
-    power = base ** math.floor(math.log(least, base) + 1e-9)
-    steps = [s for s in (1, 2, 5, 10, 20, 50, 100, 200, 500) if s <= base]
-    found = next((s * power for s in steps if s * power >= least * (1 - 1e-9)), base * power)
-    return int(found) if found >= 1 and float(found).is_integer() else found
+def _round_step(least: float) -> float:
+    power = _power(math.floor(math.log10(least)))
+    return next(m * power for m in (1, 2, 5, 10, 20) if m * power >= least * (1 - 1e-9))
 
 
 def logarithmic(least: float, most: float, show: Callable[[float], str], title: str) -> Axis:
@@ -109,20 +103,6 @@ def area(x: Axis, y: Axis, points: Sequence[Point], floor: Sequence[Point], clas
     """The area between points and a floor, which is given from left to right too."""
     outline = [*points, *reversed(floor)]
     return element("polygon", points=_points(x, y, outline), class_=f"area {class_}")
-
-
-def band(x: Axis, begin: float, end: float, class_: str, tip: str = "") -> Html:
-    """A stretch of the x axis, over the whole height."""
-    left, right = x.at(begin) * _SPAN / 100, x.at(end) * _SPAN / 100
-    return element(
-        "rect",
-        x=left,
-        y="0",
-        width=max(0.0, right - left),
-        height=str(_SPAN),
-        class_=f"band {class_}",
-        data_tip=tip or None,
-    )
 
 
 def _points(x: Axis, y: Axis, points: Iterable[Point]) -> str:
@@ -166,7 +146,7 @@ def plot(
     x, y : Axis
         To the right, and upwards.
     shapes : iterable of Html
-        What :func:`line`, :func:`area` and :func:`band` made.
+        What :func:`line` and :func:`area` made.
     label : str
         What is to be seen, for those who do not see it.
     overlays : iterable of Html

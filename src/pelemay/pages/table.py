@@ -40,7 +40,6 @@ def table(
     columns: Sequence[Column],
     rows: Sequence[Sequence[Cell]],
     *,
-    sorted_by: int | None = None,
     row_keys: Sequence[str] = (),
 ) -> Html:
     """Make a table; its first column stays in sight when the others are scrolled.
@@ -53,12 +52,10 @@ def table(
         From left to right.
     rows : sequence of sequences of Cell
         One cell for each column.
-    sorted_by : int, optional
-        The column that the rows are sorted by already, ascending.
     row_keys : sequence of str
         Becomes ``data-key`` of the rows, for scripts.
     """
-    head = join(_heading(column, i == sorted_by) for i, column in enumerate(columns))
+    head = join(map(_heading, columns))
     keys = row_keys or [""] * len(rows)
     body = join(_row(columns, row, key) for row, key in zip(rows, keys, strict=True))
     made = element(
@@ -71,14 +68,14 @@ def table(
     return element("div", made, class_="scroll", tabindex="0", role="region", aria_label=caption)
 
 
-def _heading(column: Column, is_sorted: bool) -> Html:
+def _heading(column: Column) -> Html:
     button = element("button", column.title, type="button", data_tip=column.tip or None)
     return element(
         "th",
         button,
         scope="col",
         class_="number" if column.is_number else None,
-        aria_sort="ascending" if is_sorted else "none",
+        aria_sort="none",
     )
 
 
