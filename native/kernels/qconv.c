@@ -11,7 +11,7 @@ typedef struct {
   pm_qfinish finish;
   const uint8_t *data, *end, *weights;
   uint8_t *out, *packed;
-  int64_t k, stride;          /* steps of the sum; bytes from one packed row to the next */
+  int64_t k;                  /* steps of the sum */
   int64_t channels, columns;  /* inputs and outputs of a group */
   int64_t run, pixels, across; /* bytes that lie together, their pixels, runs in a row of the window */
   int64_t panel, size;        /* bytes of a panel, of an element of y */
@@ -26,7 +26,7 @@ static bool reads_in_place(const state *s) {
   const pm_conv *c = &s->conv;
   for (int i = 0; i < 3; i++)
     if (c->kernel[i] != 1 || c->stride[i] != 1 || c->pad[i] != 0) return false;
-  if (s->flip || s->channels % 4 || c->x.sw % 2048 == 0) return false;
+  if (PM_QWIDE > 1 || s->flip || s->channels % 4 || c->x.sw % 2048 == 0) return false;
   if (c->x.w != c->y.w || c->x.d != c->y.d || c->row1 > c->x.h) return false;
   return s->split.lines > 1 || pm_image_is_flat(&c->x, c->row0, c->row1);
 }
@@ -41,7 +41,6 @@ static void prepare(const pm_call *call, const pm_worker *worker, state *s) {
   s->out = call->out[0].data, s->packed = call->own_scratch;
   s->channels = c->x.c / c->groups, s->columns = c->y.c / c->groups;
   s->k = p[QCONV_SHARED + SPLIT_DEPTH];
-  s->stride = pm_qstride(s->k);
   const bool joined = c->groups == 1 && c->x.sw == c->x.c && c->dilation[2] == 1;
   s->pixels = joined ? c->kernel[2] : 1;
   s->run = s->pixels * s->channels;
@@ -106,27 +105,20 @@ static void pack_window(const state *s, int64_t n, int64_t group, const int64_t 
     }
 }
 
-/* A packed row in the kernel's own form, its last four steps filled up. */
-static void finish_row(const state *s, uint8_t *row) {
-  if (s->flip)
-    for (int64_t i = 0; i < s->k; i++) row[i] ^= s->flip;
-  for (int64_t i = s->k; i < pm_qsteps(s->k) * 4; i++) row[i] = 0;
-}
-
 /* Windows of `rows` output pixels from `first` of a line on, or of all lines if there is only one. */
 static void pack_rows(const state *s, int64_t group, int64_t line, int64_t first, int rows) {
   const pm_conv *c = &s->conv;
   const int64_t lines = c->row1 - c->row0;
-  uint8_t *to = s->packed;
   line += first / c->y.w;
   int64_t x = first % c->y.w;
-  for (int m = 0; m < rows; m++, to += s->stride) {
+  for (int m = 0; m < rows; m++) {
+    uint8_t *raw = pm_qtile_raw(s->packed, s->k, m);
     const int64_t plane = line / lines;
     const int64_t at[3] = {plane % c->y.d * c->stride[0] - c->pad[0],
                            (line % lines + c->row0) * c->stride[1] - c->pad[1],
                            x * c->stride[2] - c->pad[2]};
-    pack_window(s, plane / c->y.d, group, at, to);
-    finish_row(s, to);
+    pack_window(s, plane / c->y.d, group, at, raw);
+    pm_qfinish_row(raw, s->k, s->flip, pm_qtile_row(s->packed, s->k, m));
     if (++x == c->y.w) x = 0, line++;
   }
 }
@@ -138,7 +130,7 @@ static void do_tile(const state *s, const pm_part *part, int64_t line, int64_t f
     g->a_row = s->conv.x.sw;
   } else {
     pack_rows(s, part->group, line, first, g->rows);
-    g->a = s->packed, g->a_row = s->stride;
+    g->a = s->packed, g->a_row = pm_qstride(s->k) * PM_QWIDE;
   }
   const int64_t column = part->group * s->columns + part->column;
   g->y = s->out + (place(s, &s->conv.y, line, first) + column) * s->size;

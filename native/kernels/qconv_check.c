@@ -27,6 +27,6 @@ PM_CHECK(qconv) {
   if (split[SPLIT_DEPTH] != k || split[SPLIT_ROWS] < 1) return PM_E_PARAMS;
   const int64_t columns = split[SPLIT_COLUMNS];
   if (columns < 1 || columns % (2 * PM_QPANEL) || columns > MOST) return PM_E_PARAMS;
-  need->own = (size_t)(PM_QMAX_MR * pm_qstride(k));
+  need->own = (size_t)pm_qtile_bytes(k);
   return PM_OK;
 }

@@ -3,7 +3,8 @@
 
    A lane holds four steps of the sum of one column. Weights are int8. Data is uint8, or int8 where
    the machine multiplies only numbers with a sign: PM_QFLIP is what the bits of uint8 are changed
-   with to be that form. */
+   with to be that form. Rows of data lie as they are, or, where the machine multiplies int16, in
+   PM_QWIDE bytes for each: of four steps the first and third, then the second and fourth. */
 #ifndef PM_QDOT_H
 #define PM_QDOT_H
 
@@ -44,6 +45,7 @@ PM_INLINE pm_qsum pm_qdot(pm_qsum sum, pm_qx x, pm_qw w) {
 #elif defined(__SSE2__) && !defined(PM_SCALAR)
 /* Even and odd steps apart, as int16. */
 #define PM_QFLIP 0x00u
+#define PM_QWIDE 2
 typedef struct {
   pm_qraw even, odd;
 } pm_qw, pm_qx;
@@ -97,6 +99,25 @@ PM_INLINE pm_qsum pm_qdot(pm_qsum sum, pm_qx x, pm_qw w) {
   return sum;
 }
 #endif
+
+#ifndef PM_QWIDE
+#define PM_QWIDE 1
+#endif
+
+PM_INLINE pm_qv pm_qword(const uint8_t *p) {
+  uint32_t word;
+  memcpy(&word, p, sizeof word);
+  return pm_qsplat(word);
+}
+
+/* Four steps of a row of data, in all lanes. */
+PM_INLINE pm_qx pm_qspread(const uint8_t *p) {
+#if PM_QWIDE == 2
+  return (pm_qx){(pm_qraw)pm_qword(p), (pm_qraw)pm_qword(p + 4)};
+#else
+  return pm_qdata(pm_qword(p));
+#endif
+}
 
 /* Four vectors of bytes, one for each step, to lanes of four steps. Of each 16 bytes that lie together
    in a vector, vector i of the result has those from 4 i on. */

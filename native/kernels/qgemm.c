@@ -21,12 +21,10 @@ PM_INLINE void body(const int rows, const int vectors, const pm_qgemm *g, const 
     PM_UNROLL for (int j = 0; j < vectors; j++)
       w[j] = pm_qweights(pm_qload(b + j * PM_VL / PM_QPANEL * panel + j * PM_VL % PM_QPANEL * 4));
     PM_UNROLL for (int m = 0; m < rows; m++) {
-      uint32_t four;
-      memcpy(&four, a[m / 3] + m % 3 * stride, sizeof four);
-      const pm_qx x = pm_qdata(pm_qsplat(four));
+      const pm_qx x = pm_qspread(a[m / 3] + m % 3 * stride);
       PM_UNROLL for (int j = 0; j < vectors; j++) sum[m][j] = pm_qdot(sum[m][j], x, w[j]);
     }
-    PM_UNROLL for (int m = 0; m < rows; m += 3) a[m / 3] += 4;
+    PM_UNROLL for (int m = 0; m < rows; m += 3) a[m / 3] += 4 * PM_QWIDE;
   }
   PM_UNROLL for (int m = 0; m < rows; m++) PM_UNROLL for (int j = 0; j < vectors; j++)
     pm_qstore(sums + m * NR + j * PM_VL, pm_qtotal(sum[m][j]));
@@ -53,11 +51,8 @@ ROW(3) ROW(4)
 #if PM_QMR >= 6
 ROW(5) ROW(6)
 #endif
-#if PM_QMR >= 10
-ROW(7) ROW(8) ROW(9) ROW(10)
-#endif
 #if PM_QMR >= 14
-ROW(11) ROW(12) ROW(13) ROW(14)
+ROW(7) ROW(8) ROW(9) ROW(10) ROW(11) ROW(12) ROW(13) ROW(14)
 #endif
 
 static microkernel *const KERNELS[PM_QMR][2] = {
@@ -68,11 +63,8 @@ static microkernel *const KERNELS[PM_QMR][2] = {
 #if PM_QMR >= 6
     ENTRY(5), ENTRY(6),
 #endif
-#if PM_QMR >= 10
-    ENTRY(7), ENTRY(8), ENTRY(9), ENTRY(10),
-#endif
 #if PM_QMR >= 14
-    ENTRY(11), ENTRY(12), ENTRY(13), ENTRY(14),
+    ENTRY(7), ENTRY(8), ENTRY(9), ENTRY(10), ENTRY(11), ENTRY(12), ENTRY(13), ENTRY(14),
 #endif
 };
 
@@ -81,7 +73,8 @@ static void sum_rows(const pm_qgemm *g, uint32_t *to) {
   for (int m = 0; m < g->rows; m++) {
     const uint8_t *a = g->a + m * g->a_row;
     uint32_t sum = (uint32_t)g->k * (uint32_t)-g->zero;
-    for (int64_t k = 0; k < g->k; k++) sum += (uint32_t)pm_qnumber(a[k]);
+    /* Of two bytes the upper one is zero. */
+    for (int64_t k = 0; k < pm_qsteps(g->k) * 4 * PM_QWIDE; k++) sum += (uint32_t)pm_qnumber(a[k]);
     to[m] = sum;
   }
 }

@@ -23,7 +23,7 @@
 #define PM_QMR 14
 #define PM_QNV 2
 #elif defined(__AVX512F__)
-#define PM_QMR 10
+#define PM_QMR 6
 #define PM_QNV 2
 #elif defined(__ARM_FEATURE_DOTPROD)
 #define PM_QMR 6
@@ -32,7 +32,9 @@
 #define PM_QMR 4
 #define PM_QNV 2
 #endif
-#define PM_QMAX_MR 14 /* of all instruction sets */
+/* Rows of a tile in scratch, of all instruction sets: with a raw one where a row takes two. */
+#define PM_QMAX_MR 14
+_Static_assert(PM_QMR * PM_QWIDE + PM_QWIDE - 1 <= PM_QMAX_MR, "a tile fits its scratch");
 
 /* Rows behind the steps of a panel, in this order. */
 typedef enum {
@@ -54,7 +56,7 @@ typedef struct {
 } pm_qfinish;
 
 typedef struct {
-  const uint8_t *a; /* `rows` rows of 4 * steps bytes, `a_row` apart */
+  const uint8_t *a; /* `rows` rows of 4 * PM_QWIDE * steps bytes, `a_row` apart */
   int64_t a_row;
   int rows;         /* 1 to PM_QMR */
   int64_t k;        /* steps of the sum that are no filling */
@@ -87,6 +89,35 @@ static inline const uint8_t *pm_qrow_of(const uint8_t *panel, int64_t k, int64_t
 
 /* Bytes between rows of a tile that is packed: whole lines of the cache, and not a power of two. */
 static inline int64_t pm_qstride(int64_t k) { return pm_qceil(k, PM_QGROUP) * PM_QGROUP + PM_QGROUP; }
+
+/* Scratch of a worker: rows of a tile as the kernel takes them, and where PM_QWIDE is 2 one as it was. */
+static inline int64_t pm_qtile_bytes(int64_t k) { return PM_QMAX_MR * pm_qstride(k); }
+
+/* Where row `m` of a tile lies in that scratch, and where it is put before pm_qfinish_row(). */
+static inline uint8_t *pm_qtile_row(uint8_t *tile, int64_t k, int m) {
+  return tile + m * PM_QWIDE * pm_qstride(k);
+}
+
+static inline uint8_t *pm_qtile_raw(uint8_t *tile, int64_t k, int m) {
+  return pm_qtile_row(tile, k, PM_QWIDE == 1 ? m : PM_QMR);
+}
+
+/* From a row of k bytes to the form of the kernel's, its last four steps filled up. */
+static inline void pm_qfinish_row(uint8_t *raw, int64_t k, uint8_t flip, uint8_t *to) {
+  if (flip)
+    for (int64_t i = 0; i < k; i++) raw[i] ^= flip;
+  for (int64_t i = k; i < pm_qsteps(k) * 4; i++) raw[i] = 0;
+#if PM_QWIDE == 2
+  for (int64_t i = 0; i < pm_qsteps(k); i++) {
+    uint32_t word, halves[2];
+    memcpy(&word, raw + i * 4, sizeof word);
+    halves[0] = word & 0x00ff00ffu, halves[1] = word >> 8 & 0x00ff00ffu;
+    memcpy(to + i * 8, halves, sizeof halves);
+  }
+#else
+  (void)to;
+#endif
+}
 
 /* The panels are of int8; `tail` says what lies behind each. All columns of one tile. */
 void PM_FOR_ISA(pm_qgemm_tile)(const pm_qgemm *gemm);

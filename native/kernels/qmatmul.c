@@ -6,7 +6,7 @@ typedef struct {
   const uint8_t *a, *b;
   const uint8_t *behind[5]; /* what the rows behind panels of a b that is packed here are made of */
   uint8_t *y, *packed_a, *packed_b;
-  int64_t stride, panel, size, tail; /* of packed rows; of panels; of an element of y */
+  int64_t panel, size, tail; /* bytes of a panel, of an element of y; rows behind a panel */
   int64_t columns, chunks, pieces, parts;
   int32_t zero, b_zero;
   uint8_t flip, b_flip;
@@ -43,10 +43,9 @@ static void prepare(const pm_call *call, const pm_worker *worker, state *s) {
   s->y = call->out[0].data;
   s->size = (int64_t)pm_dtype_size(call->out[0].t->dtype);
   s->tail = v[QMATMUL_TAIL];
-  s->stride = pm_qstride(s->p.k);
   s->panel = pm_qgroups(s->p.k, s->tail) * PM_QGROUP;
   s->packed_a = call->own_scratch;
-  s->packed_b = s->packed_a + PM_QMAX_MR * s->stride;
+  s->packed_b = s->packed_a + pm_qtile_bytes(s->p.k);
   s->flip = pm_qflip(a_type);
   s->zero = pm_qzero_of(call->in[0].t, &call->in[2], v[QMATMUL_ZERO]);
   s->b_flip = b_type == PM_U8 ? 0x80 : 0;
@@ -112,18 +111,17 @@ static const uint8_t *find_b(const state *s, const part *t) {
 /* Rows of a for one tile, in the kernel's own form. */
 static void find_rows(const state *s, const part *t, int64_t first, pm_qgemm *g) {
   const int64_t row = s->p.a_row, k = s->p.k;
-  if (!s->flip && k % 4 == 0 && (row % 2048 != 0 || g->rows < 4)) {
+  if (PM_QWIDE == 1 && !s->flip && k % 4 == 0 && (row % 2048 != 0 || g->rows < 4)) {
     g->a = t->a + first * row;
     g->a_row = row;
     return;
   }
   g->a = s->packed_a;
-  g->a_row = s->stride;
+  g->a_row = pm_qstride(k) * PM_QWIDE;
   for (int m = 0; m < g->rows; m++) {
-    const uint8_t *from = t->a + (first + m) * row;
-    uint8_t *to = s->packed_a + m * s->stride;
-    for (int64_t i = 0; i < k; i++) to[i] = from[i] ^ s->flip;
-    for (int64_t i = k; i < pm_qsteps(k) * 4; i++) to[i] = 0;
+    uint8_t *raw = pm_qtile_raw(s->packed_a, k, m);
+    memcpy(raw, t->a + (first + m) * row, (size_t)k);
+    pm_qfinish_row(raw, k, s->flip, pm_qtile_row(s->packed_a, k, m));
   }
 }
 

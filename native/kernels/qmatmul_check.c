@@ -48,6 +48,6 @@ PM_CHECK(qmatmul) {
   const int64_t panel = pm_qgroups(k, v[QMATMUL_TAIL]) * PM_QGROUP;
   const int64_t held = p.packed ? 0 : pm_qmatmul_columns(&p, v) / PM_QPANEL;
   if (held > (MOST << 10) / panel) return PM_E_PARAMS;
-  need->own = (size_t)(PM_QMAX_MR * pm_qstride(k) + held * panel);
+  need->own = (size_t)(pm_qtile_bytes(k) + held * panel);
   return PM_OK;
 }
