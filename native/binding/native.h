@@ -5,7 +5,7 @@
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
-#include "../host/file.h"
+#include "../host/guard.h"
 #include "../host/source.h"
 #include "../vm/pelemay.h"
 
@@ -14,10 +14,11 @@ typedef struct ProgramObject {
   struct ProgramObject *root; /* whose file this is a plan of; NULL: its own, and what follows is used */
   pm_tensor *tensors;         /* of a plan at one of its sizes; NULL: those of the file */
   int64_t *params;
-  pm_file file;     /* bytes are NULL where a buffer was given */
   Py_buffer buffer; /* obj is NULL where a path was given */
-  bool streamed;    /* whether the weights are read from `source`; nothing is mapped then */
+  bool opened;      /* whether `source` is */
+  bool streamed;    /* whether the weights are read from it; nothing is mapped then */
   pm_source source;
+  pm_file file; /* bytes are NULL where nothing is mapped */
   pm_program program;
 } ProgramObject;
 
@@ -25,6 +26,9 @@ typedef struct ProgramObject {
 static inline const pm_source *pm_source_of(const ProgramObject *self) {
   return self->root ? &self->root->source : &self->source;
 }
+
+/* The file that its weights are mapped from. */
+static inline pm_file *pm_file_of(ProgramObject *self) { return self->root ? &self->root->file : &self->file; }
 
 extern PyType_Spec pm_program_spec;
 extern PyType_Spec pm_runner_spec;
@@ -44,8 +48,7 @@ PyObject *pm_program_take_plan(ProgramObject *self, PyObject *argument);
 PyObject *pm_program_find_size(ProgramObject *self, PyObject *argument);
 PyObject *pm_program_take_size(ProgramObject *self, PyObject *argument);
 
-/* Of weights.c: opening such a program, a constant of it as bytes, all of its checksums, and methods. */
-int pm_open_streamed(ProgramObject *self, PyObject *source);
+/* Of weights.c: a constant of a streamed program as bytes, all of its checksums, and methods. */
 PyObject *pm_read_constant(ProgramObject *self, const pm_tensor *t);
 pm_status pm_verify_streamed(const ProgramObject *self, size_t *bad);
 PyObject *pm_program_stream_need(ProgramObject *self, PyObject *args);

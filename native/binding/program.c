@@ -3,20 +3,40 @@
 
 #include "native.h"
 
+static pm_status open_file(ProgramObject *self, const char *path, pm_place *place) {
+  pm_status status = pm_source_open(&self->source, path, !self->streamed);
+  self->opened = status == PM_OK;
+  if (status == PM_OK) status = pm_source_program(&self->source, &self->program, place);
+  if (status != PM_OK || self->streamed) return status;
+  status = pm_source_map(&self->source, &self->file, &self->program);
+  pm_source_shut(&self->source);
+  return status;
+}
+
 static int open_path(ProgramObject *self, PyObject *source) {
   PyObject *path = NULL;
   if (!PyUnicode_FSConverter(source, &path)) return -1;
-  const pm_status status = pm_file_map(&self->file, PyBytes_AsString(path));
-  if (status != PM_OK) PyErr_SetFromErrnoWithFilenameObject(PyExc_OSError, source);
+  pm_place place = {PM_NONE, PM_NONE};
+  const pm_status status = open_file(self, PyBytes_AsString(path), &place);
   Py_DECREF(path);
-  return status == PM_OK ? 0 : -1;
+  if (status == PM_OK) return 0;
+  if (status == PM_E_IO)
+    PyErr_SetFromErrnoWithFilenameObject(PyExc_OSError, source);
+  else
+    pm_raise(pm_module_of((PyObject *)self), status, place);
+  return -1;
 }
 
-static int open_source(ProgramObject *self, PyObject *source) {
-  if (!PyObject_CheckBuffer(source)) return open_path(self, source);
+static int open_buffer(ProgramObject *self, PyObject *source) {
   if (PyObject_GetBuffer(source, &self->buffer, PyBUF_SIMPLE)) return -1;
-  if ((uintptr_t)self->buffer.buf % 8 == 0) return 0;
-  PyErr_SetString(PyExc_ValueError, "the buffer is not aligned to 8 bytes");
+  if ((uintptr_t)self->buffer.buf % 8) {
+    PyErr_SetString(PyExc_ValueError, "the buffer is not aligned to 8 bytes");
+    return -1;
+  }
+  pm_place place;
+  const pm_status status = pm_program_open(&self->program, self->buffer.buf, (size_t)self->buffer.len, &place);
+  if (status == PM_OK) return 0;
+  pm_raise(pm_module_of((PyObject *)self), status, place);
   return -1;
 }
 
@@ -27,21 +47,10 @@ static PyObject *program_new(PyTypeObject *type, PyObject *args, PyObject *kwarg
   if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|p:Program", names, &source, &streamed)) return NULL;
   allocfunc allocate = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
   ProgramObject *self = (ProgramObject *)allocate(type, 0);
-  if (self && streamed) {
-    if (!pm_open_streamed(self, source)) return (PyObject *)self;
-    Py_DECREF((PyObject *)self);
-    return NULL;
-  }
-  if (!self || open_source(self, source)) {
-    Py_XDECREF((PyObject *)self);
-    return NULL;
-  }
-  const uint8_t *bytes = self->buffer.obj ? self->buffer.buf : self->file.bytes;
-  const size_t nbytes = self->buffer.obj ? (size_t)self->buffer.len : self->file.nbytes;
-  pm_place place;
-  const pm_status status = pm_program_open(&self->program, bytes, nbytes, &place);
-  if (status == PM_OK) return (PyObject *)self;
-  pm_raise(PyType_GetModule(type), status, place);
+  if (!self) return NULL;
+  self->streamed = streamed;
+  const bool in_memory = !streamed && PyObject_CheckBuffer(source);
+  if (!(in_memory ? open_buffer(self, source) : open_path(self, source))) return (PyObject *)self;
   Py_DECREF((PyObject *)self);
   return NULL;
 }
@@ -50,7 +59,7 @@ static void program_dealloc(ProgramObject *self) {
   PyTypeObject *type = Py_TYPE((PyObject *)self);
   if (self->buffer.obj) PyBuffer_Release(&self->buffer);
   pm_file_unmap(&self->file);
-  if (self->streamed && !self->root) pm_source_close(&self->source);
+  if (self->opened) pm_source_close(&self->source);
   pm_release_plan(self);
   freefunc release = (freefunc)PyType_GetSlot(type, Py_tp_free);
   release(self);
@@ -137,21 +146,41 @@ static PyObject *scratch_bytes(ProgramObject *self, PyObject *argument) {
   return PyLong_FromSize_t(pm_scratch_bytes(&self->program, (int)workers, NULL));
 }
 
+static pm_status verify_mapped(ProgramObject *self, size_t *bad) {
+  const pm_program *p = &self->program;
+  pm_guard guard;
+  pm_status status = pm_guard_begin(&guard, pm_file_of(self));
+  for (size_t i = 0; i < p->n_blocks && status == PM_OK; i++) {
+    if (pm_crc32(0, p->weights + p->blocks[i].offset, p->blocks[i].nbytes) == p->blocks[i].crc) continue;
+    status = PM_E_CRC;
+    *bad = i;
+  }
+  return pm_guard_end(&guard, status);
+}
+
 static PyObject *verify(ProgramObject *self, PyObject *unused) {
   (void)unused;
   const pm_program *p = &self->program;
   size_t bad = p->n_blocks;
-  pm_status status = PM_E_CRC;
+  pm_status status;
   Py_BEGIN_ALLOW_THREADS
-  if (self->streamed)
-    status = pm_verify_streamed(self, &bad);
-  else
-    for (size_t i = 0; i < p->n_blocks && bad == p->n_blocks; i++)
-      if (pm_crc32(0, p->weights + p->blocks[i].offset, p->blocks[i].nbytes) != p->blocks[i].crc) bad = i;
+  status = self->streamed ? pm_verify_streamed(self, &bad) : verify_mapped(self, &bad);
   Py_END_ALLOW_THREADS
-  if (bad < p->n_blocks)
-    return pm_raise(pm_module_of((PyObject *)self), status, (pm_place){PM_NONE, (uint32_t)bad});
-  Py_RETURN_NONE;
+  if (status == PM_OK) Py_RETURN_NONE;
+  const uint32_t row = bad < p->n_blocks ? (uint32_t)bad : PM_NONE;
+  return pm_raise(pm_module_of((PyObject *)self), status, (pm_place){PM_NONE, row});
+}
+
+/* What reads constants outside of a run: those of a mapped file may be gone. */
+static PyObject *guarded(ProgramObject *self, PyObject *call) {
+  pm_guard guard;
+  pm_status status = pm_guard_begin(&guard, pm_file_of(self));
+  PyObject *result = status == PM_OK ? PyObject_CallNoArgs(call) : NULL;
+  status = pm_guard_end(&guard, status);
+  if (status == PM_OK) return result;
+  Py_XDECREF(result);
+  PyErr_Clear();
+  return pm_raise(pm_module_of((PyObject *)self), status, (pm_place){PM_NONE, PM_NONE});
 }
 
 #define HEADER(name) {#name, (getter)get_number, NULL, NULL, (void *)offsetof(pm_header, name)}
@@ -193,6 +222,8 @@ static PyObject *constant(ProgramObject *self, PyObject *argument) {
 static PyMethodDef methods[] = {
     {"constant", (PyCFunction)constant, METH_O,
      "(dtype, shape, strides in bytes, memory) of a tensor among the weights, by its number."},
+    {"guarded", (PyCFunction)guarded, METH_O,
+     "guarded(call): what call() gives, which reads constants; NativeError if their file became shorter."},
     {"plan", (PyCFunction)pm_program_take_plan, METH_O, "A plan of the file, by its number: a Program."},
     {"find_size", (PyCFunction)pm_program_find_size, METH_O,
      "Which of this plan's sizes is for inputs of these shapes; None if it is not for them."},

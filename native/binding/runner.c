@@ -144,8 +144,11 @@ static pm_status run_released(run *r, uint64_t *times, pm_place *place) {
   r->state = PyEval_SaveThread();
   PyThread_acquire_lock(self->lock, WAIT_LOCK);
   r->polled_ns = pm_now_ns();
-  pm_status status = prepare(r, times, &args);
+  pm_guard guard;
+  pm_status status = pm_guard_begin(&guard, pm_file_of(r->program));
+  if (status == PM_OK) status = prepare(r, times, &args);
   if (status == PM_OK) status = pm_pool_run(self->pool, &args);
+  status = pm_guard_end(&guard, status);
   PyThread_release_lock(self->lock);
   PyEval_RestoreThread(r->state);
   return status;

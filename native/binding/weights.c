@@ -1,27 +1,8 @@
 /* Programs whose weights are read block by block instead of mapped. */
-#include <errno.h>
-
 #include "native.h"
 
 #include "../host/stream.h"
 #include "../host/stream_plan.h"
-
-int pm_open_streamed(ProgramObject *self, PyObject *source) {
-  PyObject *path = NULL;
-  if (!PyUnicode_FSConverter(source, &path)) return -1;
-  pm_place place = {PM_NONE, PM_NONE};
-  pm_status status = pm_source_open(&self->source, PyBytes_AsString(path));
-  Py_DECREF(path);
-  self->streamed = status == PM_OK;
-  if (status == PM_E_IO) {
-    PyErr_SetFromErrnoWithFilenameObject(PyExc_OSError, source);
-    return -1;
-  }
-  if (status == PM_OK) status = pm_source_program(&self->source, &self->program, &place);
-  if (status == PM_OK) return 0;
-  pm_raise(pm_module_of((PyObject *)self), status, place);
-  return -1;
-}
 
 /* A block, checked, in pages of its own; NULL where that is not possible, with *status saying why. */
 static uint8_t *read_block(const ProgramObject *self, uint32_t number, size_t *page_bytes, uint8_t **pages,

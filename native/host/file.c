@@ -8,21 +8,27 @@
 #include <time.h>
 #include <unistd.h>
 
-pm_status pm_file_map(pm_file *file, const char *path) {
-  const int fd = open(path, O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return PM_E_IO;
+pm_status pm_file_map_open(pm_file *file, int fd) {
   struct stat status;
-  void *bytes = MAP_FAILED;
-  if (!fstat(fd, &status) && S_ISREG(status.st_mode) && status.st_size > 0)
-    bytes = mmap(NULL, (size_t)status.st_size, PROT_READ, MAP_SHARED, fd, 0);
-  else
-    errno = EINVAL;
+  if (fstat(fd, &status)) return PM_E_IO;
+  errno = EINVAL;
+  if (!S_ISREG(status.st_mode) || status.st_size <= 0) return PM_E_IO;
+  void *bytes = mmap(NULL, (size_t)status.st_size, PROT_READ, MAP_SHARED, fd, 0);
+  if (bytes == MAP_FAILED) return PM_E_IO;
+  file->bytes = bytes;
+  file->nbytes = (size_t)status.st_size;
+  atomic_init(&file->lost, false);
+  return PM_OK;
+}
+
+pm_status pm_file_map(pm_file *file, const char *path) {
+  const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe would wait for its other end */
+  if (fd < 0) return PM_E_IO;
+  const pm_status status = pm_file_map_open(file, fd);
   const int error = errno;
   close(fd);
   errno = error;
-  if (bytes == MAP_FAILED) return PM_E_IO;
-  *file = (pm_file){bytes, (size_t)status.st_size};
-  return PM_OK;
+  return status;
 }
 
 void pm_file_unmap(pm_file *file) {

@@ -2,15 +2,21 @@
 #ifndef PM_FILE_H
 #define PM_FILE_H
 
+#include <stdatomic.h>
+
 #include "../vm/pelemay.h"
 
 typedef struct {
-  const uint8_t *bytes;
+  const uint8_t *bytes; /* NULL where nothing is mapped */
   size_t nbytes;
+  atomic_bool lost; /* whether pages of it were found to be gone: see guard.h */
 } pm_file;
 
 /* Map a whole file for reading. errno says what went wrong after PM_E_IO. */
 pm_status pm_file_map(pm_file *file, const char *path);
+
+/* The same for one that is open. */
+pm_status pm_file_map_open(pm_file *file, int fd);
 void pm_file_unmap(pm_file *file);
 
 /* Zeroed pages that cost nothing before they are touched; NULL if there are none. */

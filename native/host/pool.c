@@ -141,10 +141,19 @@ static void end_threads(pm_pool *pool, int count) {
   pool->owner = 0;
 }
 
-/* Signals go to the caller's thread, so that Ctrl-C is Python's. */
+/* Signals go to the caller's thread, so that Ctrl-C is Python's. A fault is its thread's own: blocked, it
+   would end the process without asking any handler. */
+static void all_but_faults(sigset_t *set) {
+  sigfillset(set);
+  sigdelset(set, SIGBUS);
+  sigdelset(set, SIGFPE);
+  sigdelset(set, SIGILL);
+  sigdelset(set, SIGSEGV);
+}
+
 static pm_status make_threads(pm_pool *pool) {
   sigset_t all, before;
-  sigfillset(&all);
+  all_but_faults(&all);
   pthread_sigmask(SIG_SETMASK, &all, &before);
   atomic_store(&pool->job, 0);
   atomic_store(&pool->sleepers, 0);

@@ -7,8 +7,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "file.h"
-
 #ifndef O_DIRECT
 #define O_DIRECT 0
 #endif
@@ -46,7 +44,7 @@ pm_status pm_source_unchanged(const pm_source *source) {
    it in pieces that begin and end elsewhere, and lets go only of whole ones. */
 static void forget(const pm_source *source) {
 #if defined(POSIX_FADV_DONTNEED)
-  if (!source->direct) posix_fadvise(source->fd, 0, 0, POSIX_FADV_DONTNEED);
+  if (!source->direct && !source->cached) posix_fadvise(source->fd, 0, 0, POSIX_FADV_DONTNEED);
 #else
   (void)source;
 #endif
@@ -84,9 +82,9 @@ static pm_status read_head(pm_source *source, const uint8_t *page, size_t nbytes
 
 /* Without direct reads where the file system has none. */
 static pm_status open_at_page(pm_source *source, const char *path, uint8_t *page) {
-  for (int direct = O_DIRECT ? 1 : 0; direct >= 0; direct--) {
+  for (int direct = O_DIRECT && !source->cached ? 1 : 0; direct >= 0; direct--) {
     source->direct = direct;
-    source->fd = open(path, O_RDONLY | O_CLOEXEC | (direct ? O_DIRECT : 0));
+    source->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | (direct ? O_DIRECT : 0));
     if (source->fd < 0 && direct && errno == EINVAL) continue;
     if (source->fd < 0 || !get_state(source->fd, &source->file_bytes, source->modified)) return PM_E_IO;
     const size_t nbytes = source->file_bytes < PM_PAGE ? (size_t)source->file_bytes : PM_PAGE;
@@ -97,13 +95,13 @@ static pm_status open_at_page(pm_source *source, const char *path, uint8_t *page
   return PM_E_IO;
 }
 
-pm_status pm_source_open(pm_source *source, const char *path) {
-  *source = (pm_source){.fd = -1};
+pm_status pm_source_open(pm_source *source, const char *path, bool cached) {
+  *source = (pm_source){.fd = -1, .cached = cached};
   uint8_t *page = pm_pages_new(PM_PAGE);
   if (!page) return PM_E_MEMORY;
   pm_status status = open_at_page(source, path, page);
 #if defined(POSIX_FADV_RANDOM)
-  if (status == PM_OK && !source->direct) posix_fadvise(source->fd, 0, 0, POSIX_FADV_RANDOM);
+  if (status == PM_OK && !source->direct && !cached) posix_fadvise(source->fd, 0, 0, POSIX_FADV_RANDOM);
 #endif
   if (status == PM_OK)
     status = read_head(source, page, source->file_bytes < PM_PAGE ? (size_t)source->file_bytes : PM_PAGE);
@@ -114,13 +112,24 @@ pm_status pm_source_open(pm_source *source, const char *path) {
   return status;
 }
 
+void pm_source_shut(pm_source *source) {
+  if (source->fd >= 0) close(source->fd);
+  source->fd = -1;
+}
+
 void pm_source_close(pm_source *source) {
   if (source->head) pm_pages_free(source->head, whole_pages(source->head_bytes));
-  if (source->fd >= 0) close(source->fd);
   source->head = NULL;
-  source->fd = -1;
+  pm_source_shut(source);
 }
 
 pm_status pm_source_program(const pm_source *source, pm_program *program, pm_place *place) {
   return pm_program_open_head(program, source->head, source->head_bytes, source->file_bytes, place);
+}
+
+pm_status pm_source_map(const pm_source *source, pm_file *file, pm_program *program) {
+  pm_status status = pm_file_map_open(file, source->fd);
+  if (status == PM_OK) status = file->nbytes == source->file_bytes ? pm_source_unchanged(source) : PM_E_CHANGED;
+  if (status == PM_OK) program->weights = file->bytes + program->header->weights_offset;
+  return status;
 }

@@ -6,7 +6,7 @@
      pm_source source;
      pm_program program;
      pm_place place;
-     pm_source_open(&source, path);
+     pm_source_open(&source, path, false);
      pm_source_program(&source, &program, &place);
      pm_stream *stream;
      status = pm_stream_new(&stream, &source, &program, budget);

@@ -56,9 +56,10 @@ int run_open(run_job *job) {
   job->workers = wanted < PM_MAX_WORKERS ? wanted : PM_MAX_WORKERS;
   const int code = choose_kernels(job);
   if (code) return code;
-  if (job->options->limit || job->options->automatic || job->options->info) run_split_code(job->kernels);
+  const bool limited = job->options->limit || job->options->automatic;
+  if (limited || job->options->info) run_split_code(job->kernels);
   pm_place place = {PM_NONE, PM_NONE};
-  pm_status status = pm_source_open(&job->source, job->options->model);
+  pm_status status = pm_source_open(&job->source, job->options->model, !limited);
   if (status == PM_OK) status = pm_source_program(&job->source, &job->program, &place);
   return status == PM_OK ? make_ends(job) : fail_open(job, status, place);
 }

@@ -10,6 +10,7 @@
 #include <sys/prctl.h>
 #endif
 
+#include "../host/guard.h"
 #include "../host/memory.h"
 #include "code.h"
 #include "job.h"
@@ -60,11 +61,10 @@ static int fail_limit(const run_job *job) {
 }
 
 static int map_weights(run_job *job) {
-  void *bytes = mmap(NULL, (size_t)job->source.file_bytes, PROT_READ, MAP_SHARED, job->source.fd, 0);
-  if (bytes == MAP_FAILED) return run_fail("%s: it cannot be mapped: %s", job->options->model, strerror(errno));
-  job->file = (pm_file){bytes, (size_t)job->source.file_bytes};
-  job->program.weights = job->file.bytes + job->program.header->weights_offset;
-  return RUN_OK;
+  const pm_status status = pm_source_map(&job->source, &job->file, &job->program);
+  if (status == PM_OK) return RUN_OK;
+  if (status != PM_E_IO) return run_fail("%s: %s", job->options->model, pm_status_text(status));
+  return run_fail("%s: it cannot be mapped: %s", job->options->model, strerror(errno));
 }
 
 /* Large pages would hold more than was asked for, and the heap would keep what is freed. */
@@ -135,8 +135,11 @@ int run_repeat(run_job *job) {
   if (job->stream) run_drop_code();
   for (uint64_t i = 0; i < job->options->repeat; i++) {
     const uint64_t begin = pm_now_ns();
-    pm_status status = job->stream ? pm_stream_begin(job->stream) : PM_OK;
+    pm_guard guard;
+    pm_status status = pm_guard_begin(&guard, &job->file);
+    if (status == PM_OK && job->stream) status = pm_stream_begin(job->stream);
     if (status == PM_OK) status = pm_pool_run(job->pool, &job->args);
+    status = pm_guard_end(&guard, status);
     if (status != PM_OK) return run_fail("%s: %s", job->options->model, pm_status_text(status));
     const uint64_t ns = pm_now_ns() - begin;
     if (!i) job->first_ns = job->least_ns = ns;

@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 Array = Any
+Result = TypeVar("Result")
 HostCall = Callable[[tuple[int, ...], list[Any], list[Any]], object]
 
 _RUN_TIME = frozenset(
@@ -130,11 +131,28 @@ def verify_weights(program: Any) -> None:
     ------
     ModelError
         If a block is damaged.
+    ExecutionError
+        If the file became shorter after it was opened.
     """
     try:
         program.verify()
     except native().NativeError as error:
         raise translated(error).at("weights") from error
+
+
+def guarded(program: Any, call: Callable[[], Result]) -> Result:
+    """What ``call`` gives, which reads a program's constants.
+
+    Raises
+    ------
+    ExecutionError
+        If the program's file became shorter, and constants are gone.
+    """
+    try:
+        result: Result = program.guarded(call)
+    except native().NativeError as error:
+        raise translated(error) from error
+    return result
 
 
 def translated(error: Exception) -> PelemayError:

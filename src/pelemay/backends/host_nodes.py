@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from pelemay.engine import constant_of
+from pelemay.engine import constant_of, guarded
 from pelemay.errors import ModelError
 
 if TYPE_CHECKING:
@@ -68,7 +68,9 @@ class HostNodes:
     def run_tail(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """The outputs that only the tail makes; ``values`` has inputs and outputs of the trunk."""
         tail = self._tail
-        return tail.run({name: values[name] for name in tail.graph.inputs if name in values})
+        feeds = {name: values[name] for name in tail.graph.inputs if name in values}
+        found = guarded(self.program, lambda: tail.run(feeds))
+        return {name: _own(value) for name, value in found.items()}
 
     @cached_property
     def _tail(self) -> Part:
@@ -128,6 +130,13 @@ class HostNodes:
         from pelemay.backends.reference import GraphRunnable
 
         return GraphRunnable(graph, Staged(self.store)).run(feeds)
+
+
+def _own(value: Any) -> Any:
+    """A value that outlives the program: constants, which are read-only, lie in its file."""
+    if isinstance(value, list):
+        return [_own(item) for item in value]
+    return value.copy() if isinstance(value, np.ndarray) and not value.flags.writeable else value
 
 
 def _type_in(graph: Graph, name: str, value: Array) -> np.dtype[Any]:
