@@ -294,3 +294,50 @@ def test_a_model_outlives_its_file(path):
     path.write_bytes(b"another file in its place")
     assert model.parameters.source.sha256 == hashlib.sha256(data).hexdigest()
     assert np.concatenate(list(model.parameters.windows("w"))).tobytes() == W.tobytes()
+
+
+def test_functions_that_unfold_without_end_are_refused():
+    functions = "".join(
+        f'<opset_import: ["" : 21, "own" : 1], domain: "own"> F{i} (a) => (b) {{'
+        + "".join(f"v{j} = own.F{i - 1} ({f'v{j - 1}' if j else 'a'}) " for j in range(40))
+        + "b = Relu (v39) }"
+        for i in range(1, 5)
+    )
+    model = onnx.parser.parse_model(
+        '<ir_version: 10, opset_import: ["" : 21, "own" : 1]> g (float[2] x) => (float[2] y) '
+        '{ y = own.F4 (x) } <opset_import: ["" : 21], domain: "own"> F0 (a) => (b) { b = Relu (a) }'
+        + functions
+    )
+    with pytest.raises(ModelError, match="unfold to more than 1000000 nodes"):
+        _ = from_proto(model).graph
+
+
+def test_a_function_that_calls_itself_is_refused():
+    model = onnx.parser.parse_model(
+        '<ir_version: 10, opset_import: ["" : 21, "own" : 1]> g (float[2] x) => (float[2] y) '
+        "{ y = own.F (x) } "
+        '<opset_import: ["own" : 1], domain: "own"> F (a) => (b) { b = own.F (a) }'
+    )
+    with pytest.raises(ModelError, match="in a cycle"):
+        _ = from_proto(model).graph
+
+
+def test_rules_of_other_domains_are_not_asked():
+    """ONNX's own rule for this one ends the process where its input has no type."""
+    attributes = {
+        "nodes_splits": onnx.helper.make_tensor("s", onnx.TensorProto.DOUBLE, [1], [0.5]),
+        "leaf_weights": onnx.helper.make_tensor("w", onnx.TensorProto.DOUBLE, [1], [0.5]),
+        "nodes_modes": onnx.helper.make_tensor("m", onnx.TensorProto.UINT8, [1], [0]),
+        "n_targets": 1, "tree_roots": [0], "leaf_targetids": [0], "nodes_featureids": [0],
+    }  # fmt: skip
+    node = onnx.helper.make_node("TreeEnsemble", ["x"], ["y"], domain="ai.onnx.ml", **attributes)
+    after = onnx.helper.make_node("Relu", ["z"], ["r"])
+    z = onnx.helper.make_tensor_value_info("z", onnx.TensorProto.FLOAT, [3])
+    graph = onnx.helper.make_graph(
+        [node, after], "g", [onnx.ValueInfoProto(name="x"), z],
+        [onnx.ValueInfoProto(name="y"), onnx.ValueInfoProto(name="r")],
+    )  # fmt: skip
+    opsets = [onnx.helper.make_opsetid("", 21), onnx.helper.make_opsetid("ai.onnx.ml", 5)]
+    found = from_proto(onnx.helper.make_model(graph, opset_imports=opsets)).graph
+    assert [node.op for node in found.nodes] == ["TreeEnsemble", "Relu"]
+    assert str(found.outputs["r"]) == "float32[3]"

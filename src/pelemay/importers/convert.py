@@ -37,6 +37,7 @@ from pelemay.graph import (
     ValueType,
 )
 from pelemay.importers.dtypes import dtype_of
+from pelemay.importers.functions import inlined
 from pelemay.importers.upgrade import upgrade
 
 MAX_DEPTH = 64
@@ -66,49 +67,10 @@ def to_graph(proto: onnx.ModelProto, constant_of: Callable[[TensorProto], Consta
     ModelError
         If types, attributes or constants contradict themselves.
     """
-    if proto.functions:
-        proto = _inline(proto)
+    proto = inlined(proto)
     opsets = {opset.domain: opset.version for opset in proto.opset_import}
     opsets.setdefault("", opsets.get("ai.onnx", 1))
     return upgrade(_Converter(opsets, constant_of).graph(proto.graph))
-
-
-def _inline(proto: onnx.ModelProto) -> onnx.ModelProto:
-    import onnx.inliner
-
-    _check_functions(proto)
-    try:
-        return onnx.inliner.inline_local_functions(proto)
-    except Exception as error:
-        raise ModelError(f"the model's functions cannot be inlined: {error}") from error
-
-
-def _check_functions(proto: onnx.ModelProto) -> None:
-    """Functions that call themselves would be inlined without end."""
-    calls = {
-        (f.domain, f.name, f.overload): {(n.domain, n.op_type, n.overload) for n in f.node}
-        for f in proto.functions
-    }
-    size: dict[tuple[str, str, str], int] = {}
-    for start in calls:
-        _function_size(start, calls, size, ())
-    if max(size.values(), default=0) > 1_000_000:
-        raise ModelError("the model's functions unfold to more than a million nodes")
-
-
-def _function_size(
-    key: tuple[str, str, str],
-    calls: Mapping[tuple[str, str, str], set[tuple[str, str, str]]],
-    size: dict[tuple[str, str, str], int],
-    path: tuple[tuple[str, str, str], ...],
-) -> int:
-    if key not in calls:
-        return 1
-    if key in path or len(path) > MAX_DEPTH:
-        raise ModelError("functions call each other in a cycle, or too deeply", where=key[1])
-    if key not in size:
-        size[key] = sum(_function_size(c, calls, size, (*path, key)) for c in calls[key])
-    return size[key]
 
 
 @dataclass(frozen=True)

@@ -154,9 +154,11 @@ class Model:
             If the graph has a cycle, or names, types or attributes contradict each other.
         """
         from pelemay.importers.convert import to_graph
+        from pelemay.importers.functions import inlined
+        from pelemay.importers.inference import inferred
 
         with model_errors(_place(self.path)):
-            proto = _inferred(self.proto)
+            proto = inferred(inlined(self.proto))
             with node_errors():
                 graph = to_graph(proto, self._table.constant_of)
             check(graph)
@@ -287,13 +289,3 @@ def _refuse_wrong_kinds(message: Message) -> None:
         if description.message_type is not None:
             for inner in value if description.is_repeated else (value,):
                 _refuse_wrong_kinds(inner)
-
-
-def _inferred(proto: onnx.ModelProto) -> onnx.ModelProto:
-    """The model with types of the values between; without them where inference fails."""
-    import onnx
-
-    try:
-        return onnx.shape_inference.infer_shapes(proto)
-    except (onnx.shape_inference.InferenceError, RuntimeError, ValueError):
-        return proto
