@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from pelemay.cli.arrays import read_arrays
 from pelemay.errors import InputError
 from pelemay.graph import Kind, TensorType
 
@@ -88,25 +89,6 @@ def _from_file(text: str, names: Sequence[str], taken: Mapping[str, Array]) -> d
     if not name and not free:
         raise InputError("every input has a value already", where=file)
     return {name or free[0]: loaded}
-
-
-def read_arrays(path: Path) -> Array | dict[str, Array]:
-    """A ``.npy`` file's array, or a ``.npz`` file's arrays by name; never a pickle.
-
-    Raises
-    ------
-    InputError
-        If the file cannot be read.
-    """
-    try:
-        loaded = np.load(path, allow_pickle=False)
-        return loaded if isinstance(loaded, np.ndarray) else {k: loaded[k] for k in loaded}
-    except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror or error}", where=str(path)) from error
-    except Exception as error:
-        raise InputError(
-            f"is not a .npy or .npz file of plain arrays: {error}", where=str(path)
-        ) from error
 
 
 def random_array(name: str, kind: Any, generator: np.random.Generator) -> Array:

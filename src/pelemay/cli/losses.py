@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from pelemay.cli.feeds import random_array, read_arrays
+from pelemay.cli.arrays import read_arrays
+from pelemay.cli.feeds import random_array
 from pelemay.cli.output import size
 from pelemay.errors import InputError
 from pelemay.graph import TensorType
