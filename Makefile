@@ -6,7 +6,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 # What pip builds the engine from.
 ENGINE = pyproject.toml CMakeLists.txt native/CMakeLists.txt $(wildcard native/*/*)
 
-.PHONY: help bench test lint docs cross fuzz clean
+.PHONY: help bench test lint docs cross fuzz nightly clean
 .DEFAULT_GOAL := help
 
 help:  ## say what can be made
@@ -29,11 +29,16 @@ cross: $(VENV)/test.stamp  ## build the engine for 64-bit ARM and test it in qem
 	cmake --build build/aarch64 --parallel
 	PELEMAY_CROSS=1 $(VENV)/bin/python -m pytest -n auto tests/native/test_cross.py
 
-fuzz: $(VENV)/test.stamp  ## damage programs for ten minutes, under ASan and UBSan; needs clang
+FUZZ ?= program stream npy_c onnx compile text plm npy
+SECONDS_TO_FUZZ ?= 600
+
+fuzz: $(VENV)/fuzz.stamp  ## ten minutes for each fuzzer, or FUZZ="onnx text", SECONDS_TO_FUZZ=60; needs clang
 	cmake -S . -B build/fuzz -DCMAKE_C_COMPILER=clang -DPELEMAY_PYTHON=OFF -DPELEMAY_FUZZ=ON -DPELEMAY_SANITIZE=ON
 	cmake --build build/fuzz --parallel
-	PYTHONPATH=tests $(VENV)/bin/python tests/support/corpus.py build/fuzz/corpus
-	cd build/fuzz && native/fuzz_program -max_total_time=$(or $(SECONDS_TO_FUZZ),600) -max_len=32768 -timeout=20 corpus
+	$(VENV)/bin/python tests/fuzz/run.py --seconds $(SECONDS_TO_FUZZ) $(FUZZ)
+
+nightly:  ## half an hour for each fuzzer
+	$(MAKE) fuzz SECONDS_TO_FUZZ=1800
 
 docs: $(VENV)/docs.stamp  ## build the documentation into docs/_build
 	$(VENV)/bin/sphinx-build -W -b html docs docs/_build/html
@@ -53,6 +58,10 @@ $(VENV)/bench.stamp: $(VENV)/bin/python $(ENGINE)
 $(VENV)/test.stamp: $(VENV)/bin/python $(ENGINE)
 	$(VENV)/bin/python -m pip install --quiet --group test --group lint
 	$(VENV)/bin/python -m pip install --quiet --editable '.[all]'
+	touch $@
+
+$(VENV)/fuzz.stamp: $(VENV)/test.stamp
+	$(VENV)/bin/python -m pip install --quiet --group fuzz
 	touch $@
 
 $(VENV)/docs.stamp: $(VENV)/bin/python $(ENGINE)

@@ -441,6 +441,7 @@ static void begin_anew(pm_stream *s) {
 }
 
 pm_status pm_stream_begin(pm_stream *s) {
+  if (!s->program->n_instrs) return PM_OK; /* readers would be a run ahead without end */
   if (s->owner != getpid()) {
     const pm_status status = begin_process(s);
     if (status != PM_OK) return status;

@@ -1,57 +1,114 @@
-"""Small programs for the fuzzer to begin with: ONNX's own tests, compiled, and 8-bit integers.
+"""What the fuzzers begin with: ONNX's own tests, as models, as text and compiled; some arrays.
 
-PYTHONPATH=tests python tests/support/corpus.py FOLDER
+PYTHONPATH=tests python tests/fuzz/seeds.py FOLDER
 """
 
 from __future__ import annotations
 
+import io
 import sys
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+from onnx.backend.test.case.test_case import TestCase
 from onnx.backend.test.loader import load_model_tests
 
 from pelemay.compilation import compile_graph
 from pelemay.errors import PelemayError
 from pelemay.graph import ArrayConstant, DType, Graph, Node, TensorType
+from pelemay.graph.text import to_text
 from pelemay.importers import from_proto
 from pelemay.passes.host_inputs import host_inputs
 from pelemay.plan import plan_graph
+from pelemay.program import Program
 from pelemay.program.build import build
 from pelemay.program.image import image
-from pelemay.program.program import Program
 from support.bands import cut_plan
 from support.integers import conv_case, network, product_case
 
 MOST_BYTES = 16 << 10
+MOST_MODEL_BYTES = 4 << 10
+PROGRAMS = ("program", "stream", "plm")
+
+
+def cases() -> Iterator[TestCase]:
+    """ONNX's tests of single nodes."""
+    for case in load_model_tests(kind="node"):
+        if case.model is not None and case.data_sets:
+            yield case
+
+
+def compiled(case: TestCase, graph: Graph) -> Program:
+    """Its program, bound to the shapes of its first data."""
+    given = zip(graph.inputs, case.data_sets[0][0], strict=False)
+    feeds = {n: v for n, v in given if isinstance(v, (np.ndarray, np.generic))}
+    by_value = {n: np.asarray(feeds[n]) for n in host_inputs(graph) if n in feeds}
+    shapes = {n: np.shape(v) for n, v in feeds.items() if n not in by_value}
+    return compile_graph(graph, shapes, by_value)
+
+
+class Seeds:
+    """A folder for each kind of seed; one file for each thing that was not seen before."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.seen: set[object] = set()
+
+    def add(self, kind: str, name: str, data: bytes, key: object, most: int = MOST_BYTES) -> None:
+        if len(data) <= most and (kind, key) not in self.seen:
+            self.seen.add((kind, key))
+            place = self.folder / kind
+            place.mkdir(parents=True, exist_ok=True)
+            (place / name).write_bytes(data)
+
+
+def add_models(seeds: Seeds) -> None:
+    """Of each operation and its attributes one model; of each list of instructions one program."""
+    for case in cases():
+        data = case.model.SerializeToString()
+        key = tuple((n.op_type, *(a.name for a in n.attribute)) for n in case.model.graph.node)
+        for kind in ("onnx", "compile"):
+            seeds.add(kind, f"{case.name}.onnx", data, key, MOST_MODEL_BYTES)
+        try:
+            graph = from_proto(case.model).graph
+            seeds.add("text", f"{case.name}.txt", to_text(graph).encode(), key, MOST_MODEL_BYTES)
+            program = compiled(case, graph)
+            written = image(program)
+        except PelemayError:
+            continue
+        steps = tuple((i.opcode, len(i.inputs), i.params[:2]) for i in program.instructions)
+        for kind in PROGRAMS:
+            seeds.add(kind, f"{case.name}.plm", written, steps)
+
+
+def add_integers(seeds: Seeds) -> None:
+    for name, program in integers():
+        for kind in PROGRAMS:
+            seeds.add(kind, f"integers-{name}.plm", image(program), name)
+    for kind in PROGRAMS:
+        seeds.add(kind, "matmul_nbits.plm", image(compile_graph(product_of_four_bits())), "bits")
+
+
+def add_arrays(seeds: Seeds) -> None:
+    """Arrays of all types as files of their own and packed."""
+    for number, code in enumerate("?bBhHiIqQefdFD"):
+        array = np.arange(6).reshape(1, 2, 3)[:, :, : number % 4].astype(code)
+        plain, packed = io.BytesIO(), io.BytesIO()
+        np.save(plain, np.asfortranarray(array) if number % 5 == 0 else array)
+        np.savez_compressed(packed, x=array, y=array)
+        for kind in ("npy", "npy_c"):
+            seeds.add(kind, f"{array.dtype.name}.npy", plain.getvalue(), number)
+        seeds.add("npy", f"{array.dtype.name}.npz", packed.getvalue(), (number, "packed"))
 
 
 def main(folder: Path) -> None:
-    """Write them; one for each list of instructions that is not there yet."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "matmul_nbits.plm").write_bytes(image(compile_graph(product_of_four_bits())))
-    seen = set()
-    for case in load_model_tests(kind="node"):
-        if case.model is None or not case.data_sets:
-            continue
-        graph = from_proto(case.model).graph
-        given = zip(graph.inputs, case.data_sets[0][0], strict=False)
-        feeds = {n: v for n, v in given if isinstance(v, (np.ndarray, np.generic))}
-        by_value = {n: np.asarray(feeds[n]) for n in host_inputs(graph) if n in feeds}
-        shapes = {n: np.shape(v) for n, v in feeds.items() if n not in by_value}
-        try:
-            program = compile_graph(graph, shapes, by_value)
-            data = image(program)
-        except PelemayError:
-            continue
-        key = tuple((i.opcode, len(i.inputs), i.params[:2]) for i in program.instructions)
-        if len(data) <= MOST_BYTES and key not in seen:
-            seen.add(key)
-            (folder / f"{case.name}.plm").write_bytes(data)
-    for name, program in integers():
-        (folder / f"integers-{name}.plm").write_bytes(image(program))
+    """Write all of them."""
+    seeds = Seeds(folder)
+    add_models(seeds)
+    add_integers(seeds)
+    add_arrays(seeds)
 
 
 def integers() -> Iterator[tuple[str, Program]]:

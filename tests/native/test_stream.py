@@ -14,6 +14,7 @@ from pelemay.compilation import compile_graph
 from pelemay.engine import Engine, constant_of, open_program, verify_weights
 from pelemay.errors import ExecutionError, InputError, ModelError
 from pelemay.graph import ArrayConstant, DType, Graph, Node, TensorType
+from pelemay.program import Program
 from pelemay.program.read import read_header
 from pelemay.program.write import write_program
 from support.streams import KIB, budgets, flip, streamed, write_network
@@ -197,3 +198,10 @@ def test_faults_of_a_table(tmp_path: Path) -> None:
         streamed(path).run([INDICES])
     flip(path, place)
     np.testing.assert_array_equal(streamed(path).run([INDICES])[0], expected)
+
+
+def test_a_program_without_instructions_ends(tmp_path: Path) -> None:
+    path = tmp_path / "empty.plm"
+    write_program(Program(0, (), (), (), (), metadata={}), path)
+    engine = Engine(open_program(path, streamed=True), threads=2, weights_bytes=0)
+    assert engine.run([]) == engine.run([]) == []
