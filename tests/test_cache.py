@@ -317,3 +317,48 @@ def test_a_damaged_entry_is_listed_as_that(folder: Path, capsys: Any) -> None:
     assert main(["cache", "list", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert {row["model"] for row in found["programs"]} >= {"a"}
+
+
+def test_a_link_in_the_place_of_a_lock_is_not_followed(tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    victim.write_text("mine")
+    (tmp_path / "x.lock").symlink_to(victim)
+    with (
+        pytest.raises(InputError, match="the lock cannot be opened"),
+        cache._locked(tmp_path / "x.lock"),
+    ):
+        pass
+    assert victim.read_text() == "mine"
+
+
+def test_pipes_in_the_cache_are_not_waited_for(tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setenv("PELEMAY_CACHE", str(tmp_path))
+    request = cache.Request(tmp_path / "m.onnx")
+    request.note.parent.mkdir(parents=True)
+    os.mkfifo(request.note)
+    assert cache._noted(request) is None
+    os.mkfifo(tmp_path / "x.lock")
+    with cache._locked(tmp_path / "x.lock"):
+        pass
+
+
+def test_a_folder_of_others_is_not_used(tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setenv("PELEMAY_CACHE", str(tmp_path))
+    cache._make(cache.folder())
+    cache.folder().chmod(0o777)
+    with pytest.raises(InputError, match="anybody may write to it"):
+        cache._make(cache.folder() / "notes")
+    cache.folder().chmod(0o755)
+    monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
+    if os.getuid():
+        with pytest.raises(InputError, match="another user's"):
+            cache._make(cache.folder() / "notes")
+
+
+def test_a_note_does_not_lead_out_of_the_cache(tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setenv("PELEMAY_CACHE", str(tmp_path / "cache"))
+    request = cache.Request(tmp_path / "m.onnx")
+    request.note.parent.mkdir(parents=True)
+    (tmp_path / "other.plm").write_bytes(b"?")
+    request.note.write_text(json.dumps({"program": "../../other.plm", "files": []}))
+    assert cache._noted(request) is None

@@ -25,6 +25,7 @@ import os
 import platform
 import secrets
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -175,8 +176,10 @@ def compiled(
 
 def _noted(request: Request) -> Path | None:
     try:
+        if not _is_own(folder()) or not request.note.is_file():
+            return None
         note = json.loads(request.note.read_text(encoding="ascii"))
-        program = folder() / note["program"]
+        program = folder() / Path(note["program"]).name
         same = all(_fingerprint(Path(f[0]).stat()) == f[1:] for f in note["files"])
         found = program if same and program.is_file() else None
     except (OSError, ValueError, KeyError, TypeError, IndexError):
@@ -350,6 +353,21 @@ def _make(place: Path) -> None:
             where=os.fspath(place),
             hint="set PELEMAY_CACHE to a folder that you may write to",
         ) from error
+    if not all(map(_is_own, (folder(), place))):
+        raise InputError(
+            "the cache folder is another user's, or anybody may write to it",
+            where=os.fspath(place),
+            hint="set PELEMAY_CACHE to a folder of your own",
+        )
+
+
+def _is_own(place: Path) -> bool:
+    """Whether nobody else decides what lies in a folder: root may, and whoever the user lets."""
+    if not hasattr(os, "geteuid"):
+        return True
+    status = place.stat()
+    anybody = status.st_mode & stat.S_IWOTH and not status.st_mode & stat.S_ISVTX
+    return status.st_uid in (0, os.geteuid()) and not anybody
 
 
 @contextmanager
@@ -360,7 +378,14 @@ def _locked(path: Path) -> Iterator[None]:
     except ImportError:
         yield
         return
-    with path.open("wb") as file:
+    # A link is not followed, nothing is cut off, and a pipe is not waited for.
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
+    try:
+        descriptor = os.open(path, flags, 0o666)
+    except OSError as error:
+        what = f"the lock cannot be opened ({error.strerror})"
+        raise InputError(what, where=os.fspath(path), hint="remove it") from error
+    with os.fdopen(descriptor, "r+b", buffering=0) as file:
         with suppress(OSError):
             fcntl.flock(file, fcntl.LOCK_EX)
         try:

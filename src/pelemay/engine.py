@@ -9,14 +9,16 @@ True
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from pelemay.errors import ExecutionError, InputError, ModelError, PelemayError
+from pelemay.errors import ExecutionError, InputError, MemoryLimitError, ModelError, PelemayError
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -204,6 +206,8 @@ class Engine:
     InputError
         If the machine has no such instruction set, or ``weights_bytes`` is less than one
         instruction needs.
+    MemoryLimitError
+        If this process cannot have the memory of a run.
     """
 
     def __init__(
@@ -219,7 +223,8 @@ class Engine:
         isa = isa or os.environ.get("PELEMAY_ISA") or None
         _check_budget(program, weights_bytes)
         try:
-            self._runner = native().Runner(program, workers, isa, weights_bytes)
+            with _enough_memory(program):
+                self._runner = native().Runner(program, workers, isa, weights_bytes)
         except ValueError as error:
             known = ", ".join(native().ISAS)
             raise InputError(str(error), hint=f"it has {known}") from error
@@ -251,7 +256,8 @@ class Engine:
             If a program is streamed.
         """
         try:
-            self._runner.use(program)
+            with _enough_memory(program):
+                self._runner.use(program)
         except ValueError as error:
             raise InputError(str(error), hint="make an engine for it") from error
         self._take(program, host)
@@ -295,19 +301,22 @@ class Engine:
         ModelError
             If a streamed block of weights is damaged. The next run may be tried.
         """
-        given = outputs or {}
-        made = [
-            given[i] if i in given else np.empty(shape, dtype_of(name))
-            for i, (name, shape) in enumerate(self.outputs)
-        ]
+        made = self._new_outputs(outputs or {})
         self._run(inputs, made, profile=False)
         return made
 
     def profile(self, inputs: Sequence[npt.NDArray[Any]]) -> list[int]:
         """Run once, and say how many nanoseconds each instruction took."""
-        outputs = [np.empty(shape, dtype_of(name)) for name, shape in self.outputs]
+        outputs = self._new_outputs({})
         times: list[int] = self._run(inputs, outputs, profile=True)
         return times
+
+    def _new_outputs(self, given: Mapping[int, Array]) -> list[Array]:
+        with _enough_memory(self.program):
+            return [
+                given[i] if i in given else np.empty(shape, dtype_of(name))
+                for i, (name, shape) in enumerate(self.outputs)
+            ]
 
     def _run(self, inputs: Sequence[Array], outputs: Sequence[Array], *, profile: bool) -> Any:
         given = [_plain(np.ascontiguousarray(array)) for array in inputs]
@@ -331,6 +340,24 @@ def _shown(engine: Engine) -> Any:
     engine._runner.show(shown.memory)
     finalize(engine, shown.remove)
     return shown
+
+
+@contextmanager
+def _enough_memory(program: Any) -> Iterator[None]:
+    """Say what a run takes, where there is not so much."""
+    try:
+        yield
+    except MemoryError as error:
+        ends = sum(_nbytes(*end[1:]) for end in program.outputs)
+        raise MemoryLimitError(
+            f"a run takes {program.arena_bytes + ends} bytes for its values and outputs, and this"
+            " process cannot have so much",
+            hint="compile it with a smaller --budget, or run it on a larger machine",
+        ) from error
+
+
+def _nbytes(dtype: str, shape: Sequence[int]) -> int:
+    return math.prod(shape) * dtype_of(dtype).itemsize
 
 
 def _check_budget(program: Any, weights_bytes: int | None) -> None:

@@ -24,6 +24,9 @@ IN_PYTHON = {"onnx": 8192, "compile": 4096, "text": 8192, "plm": 32768, "npy": 4
 LONGEST = IN_C | IN_PYTHON
 """Targets, and the longest input that each is given, in bytes."""
 
+TIMEOUT = {"compile": 120}
+"""Seconds for one input where 20 are too few: some operations become hundreds of others."""
+
 MOST_FINDINGS = 20
 
 
@@ -66,7 +69,7 @@ def fuzz(target: str, build: Path, seconds: float) -> Report:
         options = [
             f"-max_total_time={int(left)}",
             f"-max_len={LONGEST[target]}",
-            "-timeout=20",
+            f"-timeout={TIMEOUT.get(target, 20)}",
             "-rss_limit_mb=2048",
             "-report_slow_units=1000",
             f"-artifact_prefix={found}/{target}-",

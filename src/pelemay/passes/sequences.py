@@ -169,7 +169,7 @@ def _lengths(u: _Unpacking, node: Node, size: int) -> tuple[int, ...] | None:
     """The lengths of the parts along the axis."""
     name = operand(node, 1)
     if not name:
-        return (1,) * size
+        return (1,) * size if size <= MOST else None
     constant = u.rewriter.graph.constants.get(name)
     given = integers(u.rewriter.graph, name)
     if constant is None or not given:
@@ -177,6 +177,8 @@ def _lengths(u: _Unpacking, node: Node, size: int) -> tuple[int, ...] | None:
     if constant.shape:
         return given if sum(given) == size else None
     each = given[0]
+    if each > 0 and size // each > MOST:
+        return None
     return tuple(min(each, size - start) for start in range(0, size, each)) if each > 0 else None
 
 

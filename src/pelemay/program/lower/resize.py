@@ -31,6 +31,9 @@ SAMPLE_MODES = ("nearest", "linear", "cubic")
 PADDINGS = ("zeros", "border", "reflection")
 """In the order of ``pm_pad_mode``."""
 
+MOST_PLACES = 1 << 22
+"""Along an axis that is resized: where each comes from is a constant of the program."""
+
 Table = tuple[np.ndarray[Any, Any], np.ndarray[Any, Any] | None]
 
 
@@ -38,6 +41,8 @@ def _resize(l: Lowering, node: Node) -> None:
     x, y = l.tensor(node.inputs[0]), l.tensor(node.outputs[0])
     if not y.size:
         return
+    if max(y.shape[1:], default=0) > MOST_PLACES:
+        raise l.unsupported(f"more than {MOST_PLACES} places along an axis would fill a table")
     tables = tables_of(node.attributes, x.shape, *(_known(l, node, i) for i in (1, 2, 3)))
     if not tables:
         copy(l, x, y)
