@@ -6,7 +6,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 # What pip builds the engine from.
 ENGINE = pyproject.toml CMakeLists.txt native/CMakeLists.txt $(wildcard native/*/*)
 
-.PHONY: help bench test lint docs cross fuzz nightly clean
+.PHONY: help bench test lint docs cross fuzz nightly faults clean
 .DEFAULT_GOAL := help
 
 help:  ## say what can be made
@@ -37,8 +37,12 @@ fuzz: $(VENV)/fuzz.stamp  ## ten minutes for each fuzzer, or FUZZ="onnx text", S
 	cmake --build build/fuzz --parallel
 	$(VENV)/bin/python tests/fuzz/run.py --seconds $(SECONDS_TO_FUZZ) $(FUZZ)
 
-nightly:  ## half an hour for each fuzzer
+faults: $(VENV)/test.stamp  ## make faults on purpose, as often as docs/reliability.md says, and print its table
+	$(VENV)/bin/python -W ignore benchmarks/faults.py $(ARGS)
+
+nightly:  ## half an hour for each fuzzer, then all faults
 	$(MAKE) fuzz SECONDS_TO_FUZZ=1800
+	$(MAKE) faults
 
 docs: $(VENV)/docs.stamp  ## build the documentation into docs/_build
 	$(VENV)/bin/sphinx-build -W -b html docs docs/_build/html

@@ -24,8 +24,9 @@ IN_PYTHON = {"onnx": 8192, "compile": 4096, "text": 8192, "plm": 32768, "npy": 4
 LONGEST = IN_C | IN_PYTHON
 """Targets, and the longest input that each is given, in bytes."""
 
-TIMEOUT = {"compile": 120}
-"""Seconds for one input where 20 are too few: some operations become hundreds of others."""
+TIMEOUT = {"compile": 120, "stream": 120}
+"""Seconds for one input where 20 are too few: some operations become hundreds of others, and two
+workers wait for each other where there is one processor for many."""
 
 MOST_FINDINGS = 20
 
