@@ -44,7 +44,7 @@ class Failing:
     def stop(self) -> int:
         """Let all go well; how many calls there were. The call that fails may be this one's own."""
         while True:
-            with suppress(MemoryError):
+            with suppress(MemoryError, ctypes.ArgumentError):
                 return self.fail_at(self.kind, -1)
 
 
@@ -54,7 +54,7 @@ def outcome(failing: Failing, nth: int, path: str, *, streamed: bool, wanted: An
         failing.fail_at(failing.kind, nth)
         answers = use(path, streamed=streamed)
         came = "right answer"
-    except (PelemayError, MemoryError, OSError) as error:
+    except (PelemayError, MemoryError, OSError, ctypes.ArgumentError) as error:
         came, answers = type(error).__name__, []
     if failing.stop() <= nth:
         came = ""
