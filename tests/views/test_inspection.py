@@ -128,6 +128,15 @@ def test_the_command_prints_and_writes(
     assert page.read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
 
 
+def test_a_program_is_not_drawn(
+    model_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    program = tmp_path / "net.plm"
+    assert main(["compile", str(model_file), "-o", str(program)]) == 0
+    assert main(["inspect", str(program), "--html", str(tmp_path / "net.html")]) == 1
+    assert "no graph to draw" in capsys.readouterr().err
+
+
 def test_a_notebook_shows_the_page(inspection: Inspection) -> None:
     assert (inspection._repr_html_() or "").startswith("<iframe srcdoc=")
     assert repr(inspection) == "<Inspection of net: 7 nodes>"

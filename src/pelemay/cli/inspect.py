@@ -10,6 +10,7 @@ from pelemay.cases import shapes_of
 from pelemay.cli.output import add_json_flag, console, print_json, size, table
 from pelemay.cli.programs import listing, rows_of, show_fallbacks, show_opcodes, show_plans
 from pelemay.cli.sources import resolve
+from pelemay.errors import InputError
 
 if TYPE_CHECKING:
     from pelemay.importers import Model
@@ -84,6 +85,9 @@ def _run_model(model: Model, args: argparse.Namespace) -> int:
 
 def _run_program(path: Path, args: argparse.Namespace) -> int:
     """The same for a compiled program."""
+    if args.html:
+        what = "a compiled program has no graph to draw"
+        raise InputError(what, where=str(path), hint="give the model that it was compiled from")
     from pelemay.program.describe import of_all, summary
     from pelemay.program.read import read_plans
 
