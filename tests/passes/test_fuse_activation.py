@@ -108,6 +108,14 @@ def test_what_is_no_activation_stays(name: str, graph_of: Any) -> None:
     assert fuse_activations(graph) is graph
 
 
+def test_a_bound_far_away_is_kept(graph_of: Any, ops: Any) -> None:
+    """As a box has that is clipped to its image; near zero it is a ReLU."""
+    text = "g (float[7,5] x, float z, float m) => (float[7,5] y) { a = Max(x, z) y = Min(a, m) }"
+    graph = graph_of(text, z=np.float32(0), m=np.float32(320))
+    assert ops(fuse_activations(graph)) == {"Relu": 1, "Min": 1}
+    assert recognise(np.clip(POINTS, 0, 1e6)) is None
+
+
 def test_a_value_read_elsewhere_is_still_made(graph_of: Any, kept: Any, ops: Any) -> None:
     text = "g (float[7,5] x) => (float[7,5] y, float[7,5] a) { a = Sigmoid(x) y = Mul(a, x) }"
     after = kept(graph_of(text), fuse_activations)

@@ -24,9 +24,13 @@ from pelemay.graph.operations import find
 
 Numbers = npt.NDArray[np.float64]
 
-POINTS: Numbers = np.concatenate(
+NEAR: Numbers = np.concatenate(
     [np.linspace(-8, 8, 193), [-30.0, -20.0, -12.0, 12.0, 20.0, 30.0], [-1.0, 0.0, 1.0, 0.125]]
 )
+FAR: Numbers = 10.0 ** np.arange(2, 39)
+"""To the end of float32: a function may bend there, such as one that ends at 255."""
+
+POINTS: Numbers = np.concatenate([NEAR, FAR, -FAR])
 POINTS.flags.writeable = False
 
 
@@ -90,7 +94,7 @@ def recognise(values: Numbers, tolerance: float = 2e-6) -> Known | None:
     -------
     Known or None
     """
-    if values.shape != POINTS.shape or not np.isfinite(values).all():
+    if values.shape != POINTS.shape or not np.isfinite(values[: NEAR.size]).all():
         return None
     at = dict(zip(POINTS.tolist(), values.tolist(), strict=True))
     with np.errstate(all="ignore"):
@@ -102,7 +106,9 @@ def recognise(values: Numbers, tolerance: float = 2e-6) -> Known | None:
 
 
 def _error(found: Numbers, expected: Numbers) -> float:
-    worst = float((np.abs(found - expected) / (1 + np.abs(expected))).max())
+    """The largest, where the function that was found has not overflowed on the way."""
+    known = np.isfinite(found)
+    worst = float((np.abs(found - expected) / (1 + np.abs(expected)))[known].max())
     return worst if np.isfinite(worst) else math.inf
 
 
