@@ -41,6 +41,7 @@ def loaded_by(statement: str) -> set[str]:
         ("import pelemay.graph", HEAVY),
         ("import pelemay.graph.text", HEAVY),
         ("import pelemay.graph.operations; pelemay.graph.operations.table()", HEAVY - {"numpy"}),
+        ("import pelemay.decoding", HEAVY - {"numpy", "ml_dtypes"}),
         ("import pelemay.importers", HEAVY - {"numpy", "ml_dtypes", "onnx"}),
         ("import pelemay.session", HEAVY - {"numpy", "ml_dtypes", "onnx"}),
         ("import pelemay.cli; pelemay.cli.build_parser().format_help()", HEAVY),

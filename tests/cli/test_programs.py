@@ -201,3 +201,17 @@ def test_a_file_of_several_plans_is_shown(pelemay: Call, tmp_path: Path) -> None
             assert shape in shown.out
     found = pelemay("inspect", tmp_path / "m.plm", "--json").json
     assert [plan["for"] for plan in found["plans"]] == ["x [1, 3]", "x [2, 3]", "x [4, 5]"]
+
+
+def test_a_language_model_is_compiled_for_a_context(pelemay: Call, tmp_path: Path) -> None:
+    from pelemay.models.standins.decoders import Sizes, genai
+
+    path, program = tmp_path / "decoder.onnx", tmp_path / "decoder.plm"
+    path.write_bytes(genai(Sizes(layers=1)).SerializeToString())
+    options = ("--context", "64", "--prompt", "8", "-o", program)
+    found = pelemay("compile", path, *options, "--json").json
+    assert ["[1, 8]" in plan["for"] for plan in found["plans"]] == [True, False]
+    assert pelemay("check", program).code == 0
+    answer = pelemay("compile", path, *options, "--dim", "batch_size=2")
+    assert answer.code != 0
+    assert "leave out --shape, --dim and --value" in answer.err

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx.helper
 import pytest
 
 import pelemay
@@ -198,6 +199,19 @@ def test_buffers_leave_a_graph_whole() -> None:
     other = from_proto(genai(SIZES)).graph
     found = roles_of(other.inputs, other.outputs)
     assert with_buffers(other, found) == (other, found)
+
+
+def test_a_past_may_be_handed_on_before_it_is_joined() -> None:
+    """PyTorch's exporter joins the first past with nothing, by a Concat of one input."""
+    model = optimum(SIZES)
+    (join,) = (node for node in model.graph.node if node.output[0] == "present.0.key")
+    first = onnx.helper.make_node("Concat", [join.input[0]], ["same"], axis=-2)
+    join.input[0] = "same"
+    model.graph.node.insert(0, first)
+    graph = from_proto(model).graph
+    buffered, _ = with_buffers(graph, roles_of(graph.inputs, graph.outputs))
+    check(buffered)
+    assert sum(node.op == "TensorScatter" for node in buffered.nodes) == 2 * SIZES.layers
 
 
 def test_models_that_are_no_decoders_are_refused() -> None:

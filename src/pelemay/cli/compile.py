@@ -122,6 +122,9 @@ def _as_decoder(args: argparse.Namespace) -> tuple[Callable[..., Compiled], dict
     from pelemay.decoding.compiling import compile_decoder
     from pelemay.decoding.sizes import PROMPT
 
+    if args.sizes or args.value:
+        what = "the shapes of a language model follow from its context"
+        raise InputError(what, where="--context", hint="leave out --shape, --dim and --value")
     prompt = args.prompt or min(PROMPT, max(1, args.context - 1))
     return compile_decoder, {"context": Context(args.context, prompt)}
 

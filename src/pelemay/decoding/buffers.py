@@ -21,6 +21,7 @@ import numpy as np
 from pelemay.decoding.roles import MASK, POSITIONS, ROWS, TOKENS, Roles
 from pelemay.errors import UnsupportedError
 from pelemay.graph import ArrayConstant, DType, Graph, Node, TensorType
+from pelemay.passes.matching import is_standard
 from pelemay.passes.rewrite import Rewriter, rename_inputs
 
 SHAPES = ("Shape", "Size")
@@ -67,10 +68,19 @@ def _concat(rewriter: Rewriter, past: str, present: str) -> int | None:
     if index is None:
         return None
     node = rewriter.graph.nodes[index]
-    joined = node.op == "Concat" and not node.domain and node.version == 0
-    if not joined or len(node.inputs) != 2 or node.inputs[0] != past:
+    if not is_standard(node, "Concat") or len(node.inputs) != 2:
         return None
-    return index if node.attributes.get("axis") in (2, -2) else None
+    joined = _source(rewriter, node.inputs[0]) == past
+    return index if joined and node.attributes.get("axis") in (2, -2) else None
+
+
+def _source(rewriter: Rewriter, name: str) -> str:
+    """The value that this one is, through nodes that change nothing."""
+    node = rewriter.maker(name)
+    while node is not None and is_standard(node, "Identity", "Concat") and len(node.inputs) == 1:
+        name = node.inputs[0]
+        node = rewriter.maker(name)
+    return name
 
 
 class _Buffers:
@@ -109,12 +119,10 @@ class _Buffers:
 
     def nodes(self) -> Iterator[Node]:
         """The graph's nodes, the joining ones as writing ones."""
-        joining = set(self.concats.values())
+        joining = {index: past for past, index in self.concats.items()}
         for index, node in enumerate(self.graph.nodes):
             if index not in joining:
                 yield rename_inputs(node, self.views)
                 continue
-            past, new = node.inputs
-            yield Node(
-                "TensorScatter", (past, new, ROWS), node.outputs, {"axis": 2}, name=node.name
-            )
+            inputs = (joining[index], node.inputs[1], ROWS)
+            yield Node("TensorScatter", inputs, node.outputs, {"axis": 2}, name=node.name)
