@@ -26,8 +26,28 @@ typedef uint32_t pm_vu __attribute__((vector_size(PM_VL * 4)));
 typedef uint8_t pm_qbytes __attribute__((vector_size(PM_VL)));
 
 /* The lowest bytes of integers. */
+PM_INLINE pm_qbytes pm_qlowest(pm_vi v) {
+#if PM_VL == 8
+  const __m256i places = _mm256_set1_epi32(0x0c080400), ends = _mm256_setr_epi32(0, 4, 0, 4, 0, 4, 0, 4);
+  const __m256i lanes = _mm256_shuffle_epi8((__m256i)v, places);
+  const int64_t word = _mm_cvtsi128_si64(_mm256_castsi256_si128(_mm256_permutevar8x32_epi32(lanes, ends)));
+  pm_qbytes bytes;
+  memcpy(&bytes, &word, sizeof bytes);
+  return bytes;
+#elif defined(__SSE2__) && !defined(PM_SCALAR) && PM_VL == 4
+  const __m128i low = _mm_and_si128((__m128i)v, _mm_set1_epi32(0xff));
+  const __m128i halves = _mm_packs_epi32(low, low);
+  const int32_t word = _mm_cvtsi128_si32(_mm_packus_epi16(halves, halves));
+  pm_qbytes bytes;
+  memcpy(&bytes, &word, sizeof bytes);
+  return bytes;
+#else
+  return __builtin_convertvector(v, pm_qbytes);
+#endif
+}
+
 PM_INLINE void pm_qstore_bytes(uint8_t *to, pm_vi v, int64_t n) {
-  const pm_qbytes bytes = __builtin_convertvector(v, pm_qbytes);
+  const pm_qbytes bytes = pm_qlowest(v);
   if (n >= PM_VL)
     memcpy(to, &bytes, sizeof bytes);
   else
