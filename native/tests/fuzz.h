@@ -9,6 +9,7 @@
 #include "../vm/pelemay.h"
 
 #define FUZZ_ENDS 16
+#define FUZZ_PLANS 8
 #define FUZZ_BYTES ((uint64_t)32 << 20)
 #define FUZZ_COST ((uint64_t)1 << 24)
 
@@ -20,6 +21,20 @@ typedef struct {
   pm_scratch *layout;
   pm_run_args args;
 } fuzz_run;
+
+/* What the headers of plans say of the file. */
+static void fuzz_mend_plans(uint8_t *bytes, size_t size) {
+  const pm_header *header = (const pm_header *)(const void *)bytes;
+  const uint64_t begin = header->more.offset;
+  if (begin > size || begin % 8) return;
+  for (uint64_t i = 0; i < header->more.count && i < FUZZ_PLANS; i++) {
+    if (size - begin < (i + 1) * sizeof(pm_header)) return;
+    pm_header *plan = (pm_header *)(void *)(bytes + begin + i * sizeof(pm_header));
+    plan->file_bytes = header->file_bytes;
+    plan->weights_offset = header->weights_offset;
+    plan->weights_bytes = header->weights_bytes;
+  }
+}
 
 /* A copy in which the fields that a mutation would only break (magic, version, length, checksum) are set
    right, so that the mutations reach the tables. */
@@ -33,6 +48,7 @@ static uint8_t *fuzz_mended(const uint8_t *data, size_t size) {
   header->file_bytes = size;
   memset(header->sha256, 0, sizeof header->sha256);
   header->head_crc = 0;
+  fuzz_mend_plans(bytes, size);
   if (header->weights_offset <= size) header->head_crc = pm_crc32(0, bytes, (size_t)header->weights_offset);
   return bytes;
 }

@@ -12,24 +12,34 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import onnx.parser
 from onnx.backend.test.case.test_case import TestCase
 from onnx.backend.test.loader import load_model_tests
 
+from pelemay.cases import cases_of
 from pelemay.compilation import compile_graph
 from pelemay.errors import PelemayError
 from pelemay.graph import ArrayConstant, DType, Graph, Node, TensorType
 from pelemay.graph.text import to_text
 from pelemay.importers import from_proto
 from pelemay.passes.host_inputs import host_inputs
+from pelemay.pipeline import lowered
 from pelemay.plan import plan_graph
 from pelemay.program import Program
 from pelemay.program.build import build
 from pelemay.program.image import image
+from pelemay.program.plans import Plans
 from support.bands import cut_plan
 from support.integers import conv_case, network, product_case
 
 MOST_BYTES = 16 << 10
 MOST_MODEL_BYTES = 4 << 10
+PLANS = (
+    '<ir_version: 8, opset_import: ["" : 17]> added (float[n, 4] x) => (float[n, 4] y) '
+    "<float[4] w = {1, 2, 3, 4}> { a = Add(x, w)  y = Softmax(a) }",
+    '<ir_version: 8, opset_import: ["" : 17]> joined (float[n, 4] x) => (float[m, 4] y) '
+    "{ a = Relu(x)  y = Concat <axis = 0> (a, x) }",
+)
 PROGRAMS = ("program", "stream", "plm")
 
 
@@ -91,6 +101,17 @@ def add_integers(seeds: Seeds) -> None:
         seeds.add(kind, "matmul_nbits.plm", image(compile_graph(product_of_four_bits())), "bits")
 
 
+def add_plans(seeds: Seeds) -> None:
+    """Files of several plans, one of them for several sizes."""
+    for text in PLANS:
+        model = from_proto(onnx.parser.parse_model(text))
+        sizes = cases_of([("dim", "n=2..5"), None, ("dim", "n=9")])
+        programs = [program for case in sizes for program in lowered(model, case)]
+        name = model.proto.graph.name
+        for kind in PROGRAMS:
+            seeds.add(kind, f"plans-{name}.plm", image(Plans.of(programs)), f"plans {name}")
+
+
 def add_arrays(seeds: Seeds) -> None:
     """Arrays of all types as files of their own and packed."""
     for number, code in enumerate("?bBhHiIqQefdFD"):
@@ -108,6 +129,7 @@ def main(folder: Path) -> None:
     seeds = Seeds(folder)
     add_models(seeds)
     add_integers(seeds)
+    add_plans(seeds)
     add_arrays(seeds)
 
 

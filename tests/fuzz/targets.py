@@ -24,7 +24,7 @@ from pelemay.importers import from_proto
 from pelemay.program.describe import summary
 from pelemay.program.image import image
 from pelemay.program.layout import HEADER, MAGIC, MAJOR
-from pelemay.program.read import read_program, verify
+from pelemay.program.read import read_plans, verify
 
 MOST_BYTES = 1 << 24
 
@@ -85,7 +85,7 @@ def fuzz_plm(data: bytes) -> None:
         return
     path = folder() / "m.plm"
     path.write_bytes(mended(data))
-    for read in (verify, lambda given: summary(read_program(given))):
+    for read in (verify, lambda given: [summary(program) for program in read_plans(given)]):
         try:
             read(path)
         except PelemayError:
