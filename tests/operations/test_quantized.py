@@ -135,7 +135,7 @@ def test_a_sum_or_product_of_two_is_onnxruntimes(
     inputs = (a, F(0.03), kind(5), b, F(0.05), kind(100), F(0.07 if operation == "Add" else 2))
     (expected,) = run_onnxruntime(f"QLinear{operation}", *inputs, kind(20), domain="com.microsoft")
     found = dialect("QBinary", *inputs, kind(20), operation=operation)
-    # onnxruntime multiplies and adds in one step where the machine can.
+    # Without an instruction that multiplies and adds in one step, onnxruntime rounds in between.
     equal_but_for(1, 1e-3, found, expected)
     held = dialect("QBinary", *inputs, kind(20), operation=operation, low=20)
     np.testing.assert_array_equal(held, np.maximum(found, kind(20)))

@@ -18,7 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from pelemay.cli.feeds import random_array, read_arrays
+from pelemay.cli.arrays import read_arrays
+from pelemay.cli.feeds import random_array
 from pelemay.cli.losses import Feeds, split_samples
 from pelemay.errors import InputError
 from pelemay.graph import TensorType

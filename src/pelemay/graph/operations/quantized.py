@@ -152,6 +152,29 @@ def _float(xp: Any, x: Array, zero_point: Array | None = None) -> Array:
     return real if zero_point is None else real - cast(xp, zero_point, DType.FLOAT32)
 
 
+def _multiplied_and_added(xp: Any, x: Array, factor: Array, added: Array) -> Array:
+    """``x * factor + added`` in float32, rounded once: in float64 the product is exact."""
+    wide, by, rest = (cast(xp, value, DType.FLOAT64) for value in (x, factor, added))
+    return cast(xp, wide * by + rest, DType.FLOAT32)
+
+
+def sum_terms(
+    xp: Any, scales: tuple[Array, Array, Array], zeros: tuple[Array, Array, Array]
+) -> tuple[Array, Array, Array]:
+    """What a sum is made with: both factors, and what all zero points come to.
+
+    Parameters
+    ----------
+    xp : namespace
+        Of the arrays.
+    scales, zeros : tuple
+        Of both operands and of the result, one number each.
+    """
+    ra, rb = scales[0] / scales[2], scales[1] / scales[2]
+    za, zb, zy = (_float(xp, zero) for zero in zeros)
+    return ra, rb, zy - _multiplied_and_added(xp, za, ra, rb * zb)
+
+
 def q_binary(
     xp: Any,
     a: Array,
@@ -169,8 +192,9 @@ def q_binary(
 ) -> Array:
     """A sum or product of two quantized arrays that broadcast; scales are one number each.
 
-    For a sum, ``a * ra + (b * rb + shift)`` in float32, each step rounded, where ``ra`` and ``rb``
-    are the scales in units of ``y_scale``: what all zero points come to is in ``shift``.
+    For a sum, ``a * ra + (b * rb + shift)`` in float32, where ``ra`` and ``rb`` are the scales in
+    units of ``y_scale``: what all zero points come to is in ``shift``. Each product and its sum are
+    rounded once, as onnxruntime does it with the instruction that multiplies and adds.
     """
     to = dtype_of(y_zero_point)
     if operation == "Mul":
@@ -182,10 +206,10 @@ def q_binary(
             f"the quantized operation {operation!r} is not in the dialect",
             hint="operations are Add and Mul",
         )
-    ra, rb = a_scale / y_scale, b_scale / y_scale
-    zeros = ra * _float(xp, a_zero_point) + rb * _float(xp, b_zero_point)
-    shift = _float(xp, y_zero_point) - zeros
-    real = _float(xp, a) * ra + (_float(xp, b) * rb + shift)
+    scales, zeros = (a_scale, b_scale, y_scale), (a_zero_point, b_zero_point, y_zero_point)
+    ra, rb, shift = sum_terms(xp, scales, zeros)
+    right = _multiplied_and_added(xp, b, rb, shift)
+    real = _multiplied_and_added(xp, a, ra, right)
     return _requantized(xp, real, None, to, (low, high))
 
 

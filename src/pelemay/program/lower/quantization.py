@@ -13,10 +13,11 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import array_api_compat.numpy as xp
 import numpy as np
 
 from pelemay.graph import DType
-from pelemay.graph.operations.quantized import BYTES, range_of
+from pelemay.graph.operations.quantized import BYTES, range_of, sum_terms
 from pelemay.program.lower.pooling import KINDS, window_params
 from pelemay.program.lower.quantized import known, zero_point
 from pelemay.program.views import SMALL, given, option
@@ -59,9 +60,9 @@ def binary(l: Lowering, node: Node) -> None:
     za, zb, zy = (zero_point(l, node, index) for index in (2, 5, 7))
     operation = str(node.attributes["operation"])
     if operation == "Add":
-        ra, rb = sa / sy, sb / sy
-        shift = np.float32(zy) - (ra * np.float32(za) + rb * np.float32(zb))
-        factors = float(ra), float(rb), float(shift)
+        zeros = (np.int32(za), np.int32(zb), np.int32(zy))
+        ra, rb, shift = map(float, sum_terms(xp, (sa, sb, sy), zeros))
+        factors = ra, rb, shift
     else:
         factors = float(sa * sb / sy), 0.0, 0.0
     params = (OPERATIONS.index(operation), *factors, za, zb, zy, *_bounds(node, y.dtype))
