@@ -27,7 +27,7 @@ Numbers = npt.NDArray[np.float64]
 NEAR: Numbers = np.concatenate(
     [np.linspace(-8, 8, 193), [-30.0, -20.0, -12.0, 12.0, 20.0, 30.0], [-1.0, 0.0, 1.0, 0.125]]
 )
-FAR: Numbers = 10.0 ** np.arange(2, 39)
+FAR: Numbers = np.power(10.0, np.arange(2, 39), dtype=np.float64)
 """To the end of float32: a function may bend there, such as one that ends at 255."""
 
 POINTS: Numbers = np.concatenate([NEAR, FAR, -FAR])
