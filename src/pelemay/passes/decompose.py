@@ -76,7 +76,8 @@ def _has_kernel(graph: Graph, node: Node) -> bool:
         return not _is_wanted(graph, node)
     free = AT_RUN[node.op]
     if node.op == "QMatMul" and node.inputs[1] not in graph.constants:
-        free = range(len(node.inputs))
+        zeros = (shape_of(graph, operand(node, index)) or () for index in (4, 5))
+        return all(math.prod(zero) == 1 for zero in zeros)
     rest = (name for index, name in enumerate(node.inputs) if index not in free)
     return all(not name or name in graph.constants for name in rest)
 
