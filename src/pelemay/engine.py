@@ -221,10 +221,12 @@ class Engine:
     ) -> None:
         workers = workers_of(threads)
         isa = isa or os.environ.get("PELEMAY_ISA") or None
-        _check_budget(program, weights_bytes)
         try:
+            _check_budget(program, weights_bytes)
             with _enough_memory(program):
                 self._runner = native().Runner(program, workers, isa, weights_bytes)
+        except native().NativeError as error:
+            raise translated(error) from error
         except ValueError as error:
             known = ", ".join(native().ISAS)
             raise InputError(str(error), hint=f"it has {known}") from error
@@ -258,6 +260,8 @@ class Engine:
         try:
             with _enough_memory(program):
                 self._runner.use(program)
+        except native().NativeError as error:
+            raise translated(error) from error
         except ValueError as error:
             raise InputError(str(error), hint="make an engine for it") from error
         self._take(program, host)

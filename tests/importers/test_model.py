@@ -308,7 +308,7 @@ def test_functions_that_unfold_without_end_are_refused():
         '{ y = own.F4 (x) } <opset_import: ["" : 21], domain: "own"> F0 (a) => (b) { b = Relu (a) }'
         + functions
     )
-    with pytest.raises(ModelError, match="unfold to more than 1000000 nodes"):
+    with pytest.raises(ModelError, match="has more than 1000000 nodes"):
         _ = from_proto(model).graph
 
 
@@ -341,3 +341,12 @@ def test_rules_of_other_domains_are_not_asked():
     found = from_proto(onnx.helper.make_model(graph, opset_imports=opsets)).graph
     assert [node.op for node in found.nodes] == ["TreeEnsemble", "Relu"]
     assert str(found.outputs["r"]) == "float32[3]"
+
+
+def test_too_many_nodes_are_refused(monkeypatch):
+    monkeypatch.setattr("pelemay.importers.functions.MAX_NODES", 2)
+    nodes = [helper.make_node("Relu", [f"v{i}"], [f"v{i + 1}"]) for i in range(3)]
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1]) for name in ("v0", "v3")]
+    model = helper.make_model(helper.make_graph(nodes, "g", ends[:1], ends[1:]))
+    with pytest.raises(ModelError, match="has more than 2 nodes"):
+        _ = from_proto(model).graph

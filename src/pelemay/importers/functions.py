@@ -36,11 +36,11 @@ def inlined(proto: onnx.ModelProto) -> onnx.ModelProto:
     Raises
     ------
     ModelError
-        If functions call each other in a cycle, or would unfold to more than a million nodes.
+        If functions call each other in a cycle, or there would be more than a million nodes.
     """
+    _check_size(proto)
     if not proto.functions:
         return proto
-    _check_size(proto)
     try:
         return onnx.inliner.inline_local_functions(proto)
     except Exception as error:
@@ -68,8 +68,8 @@ def _check_size(proto: onnx.ModelProto) -> None:
     for key in calls:
         _measure(key, calls, sizes, ())
     total = _size(_calls(proto.graph.node), sizes)
-    if max(total, *sizes.values()) > MAX_NODES:
-        raise ModelError(f"the model's functions unfold to more than {MAX_NODES} nodes")
+    if max((total, *sizes.values())) > MAX_NODES:
+        raise ModelError(f"the model, its functions unfolded, has more than {MAX_NODES} nodes")
 
 
 def _calls(nodes: Iterable[NodeProto]) -> Counter[Key]:
