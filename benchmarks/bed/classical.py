@@ -195,8 +195,8 @@ def _preprocessing() -> Any:
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline, make_union
 
-    scaled = make_union(p.StandardScaler(), p.MinMaxScaler(), p.MaxAbsScaler(), p.RobustScaler())
-    steps = (p.Normalizer(), p.PolynomialFeatures(2), SelectKBest(k=20))
+    scaled = make_union(p.StandardScaler(), p.MinMaxScaler())
+    steps = (p.Normalizer(), p.MaxAbsScaler(), p.PolynomialFeatures(2), SelectKBest(k=20))
     wide = make_union(
         make_pipeline(scaled, *steps), p.Binarizer(), p.KBinsDiscretizer(4, encode="ordinal")
     )

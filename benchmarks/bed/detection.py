@@ -125,7 +125,7 @@ def _retina() -> tuple[Any, tuple[Any, ...]]:
     from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
 
     body = resnet_fpn_backbone(backbone_name="resnet18", weights=None)
-    whole = RetinaNet(body, num_classes=21, min_size=224, max_size=224, score_thresh=0.05)
+    whole = RetinaNet(body, num_classes=21, min_size=224, max_size=224, score_thresh=0.005)
     return _of_images(whole), (image(3, 224, 224),)
 
 

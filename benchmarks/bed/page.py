@@ -27,7 +27,8 @@ python benchmarks/bed --make --run --limits && python benchmarks/bed --table
   ran on the machine: a hint, no more.
 - **arena**: bytes that all values of a run share, without a limit.
 - **fits in**: the least limit on the memory of the whole process, Python and NumPy included, in
-  which a run fits; ✓ where a process in a memory cgroup of that size ended with the same answer.
+  which a run fits; ✓ where a process in a memory cgroup of that size ended with the same answer;
+  empty where it was not looked for.
 """
 
 
