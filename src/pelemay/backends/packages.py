@@ -18,6 +18,9 @@ from typing import Any
 
 from pelemay.errors import BackendUnavailableError
 
+CONVERTING = ("pelemay.importers.convert", "pelemay.importers.inference")
+"""What makes a graph of a file: counted among what a backend that runs graphs imports."""
+
 
 def why_missing(backend: Any) -> str | None:
     """Why a backend's packages cannot be imported; nothing is imported to find out.

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from pelemay.backends.in_place import InPlace
+from pelemay.backends.packages import CONVERTING
 from pelemay.graph import Graph
 from pelemay.graph.evaluate import Executor, Table, evaluate
 
@@ -61,7 +62,7 @@ class ReferenceBackend(InPlace):
         """Import NumPy, onnx and the operation table."""
         from pelemay.graph.operations import table
 
-        for module in ("pelemay.importers.convert", "pelemay.serialization"):
+        for module in (*CONVERTING, "pelemay.serialization"):
             import_module(module)
         numpy_table()
         table()

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from pelemay.backends.device import DeviceExecutor, host_names, large_constants
-from pelemay.backends.packages import import_packages, safetensors
+from pelemay.backends.packages import CONVERTING, import_packages, safetensors
 from pelemay.backends.protocol import Buffers
 from pelemay.errors import ExecutionError, UnsupportedError
 from pelemay.graph import DType, Graph, Node, TensorType
@@ -41,7 +41,7 @@ class XlaBackend:
     description = "pelemay's operation table compiled by XLA (JAX), parameters as its arrays"
     requires = ("jax", "jaxlib")
     uses = (
-        "pelemay.importers.convert",
+        *CONVERTING,
         "pelemay.backends.kernels_jax",
         "safetensors.flax",
         "jaxlib.mlir.dialects.mhlo",

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from pelemay.backends.device import DeviceExecutor, large_constants
-from pelemay.backends.packages import import_packages, safetensors
+from pelemay.backends.packages import CONVERTING, import_packages, safetensors
 from pelemay.backends.protocol import Buffers, Wrap
 from pelemay.backends.reference import numpy_table
 from pelemay.errors import UnsupportedError
@@ -42,7 +42,7 @@ class TorchBackend:
     description = "pelemay's operation table over PyTorch, parameters copied into tensors"
     requires = ("torch",)
     uses = (
-        "pelemay.importers.convert",
+        *CONVERTING,
         "pelemay.backends.kernels_torch",
         "array_api_compat.torch",
         "safetensors.torch",
