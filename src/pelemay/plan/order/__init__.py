@@ -15,8 +15,8 @@ from pelemay.plan.order.bound import needs, segments
 from pelemay.plan.order.problem import Problem
 from pelemay.plan.order.search import Effort, Found, Segment, search
 
-SEARCH_LIMIT = 60_000
-BEAM_LIMIT = 120_000
+SEARCH_LIMIT = 2_000_000
+BEAM_LIMIT = 600_000
 
 
 def order_nodes(
@@ -29,7 +29,7 @@ def order_nodes(
     problem : Problem
         Nodes and pieces of memory; the numbers of the nodes are an order that they can run in.
     search_limit, beam_limit : int
-        States to make in all segments together.
+        Nodes to look at in all segments together.
 
     Returns
     -------

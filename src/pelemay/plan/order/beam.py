@@ -54,7 +54,7 @@ def beam(problem: Problem, segment: Segment, known: Found, effort: Effort) -> Fo
     effort : Effort
         What may be spent; with nothing left the search ends with what it has.
     """
-    moves = Moves(problem, segment)
+    moves = Moves(problem, segment, effort)
     for width in WIDTHS:
         if known.peak <= known.bound or effort.left <= 0:
             break
@@ -77,7 +77,6 @@ def _descend(moves: Moves, width: int, budget: int, effort: Effort) -> State | N
                 continue
             for node in members(state.ready):
                 new = moves.step(state, node)
-                effort.left -= 1
                 twin = following.get(new.done)
                 if new.peak < budget and (twin is None or new.peak < twin.peak):
                     following[new.done] = new

@@ -84,6 +84,13 @@ class State:
         return tuple(node for run in reversed(runs) for node in run)
 
 
+@dataclass
+class Effort:
+    """How many nodes may still be looked at, in all states together."""
+
+    left: int
+
+
 class Moves:
     """What the nodes of a segment do to a state.
 
@@ -93,9 +100,12 @@ class Moves:
         All nodes and pieces.
     segment : Segment
         What to put in order.
+    effort : Effort
+        What may be spent; each node that is looked at takes one.
     """
 
-    def __init__(self, problem: Problem, segment: Segment) -> None:
+    def __init__(self, problem: Problem, segment: Segment, effort: Effort) -> None:
+        self._effort = effort
         self.inside = bits(segment.nodes)
         self.goal = segment.done | self.inside
         self._problem = problem
@@ -106,6 +116,7 @@ class Moves:
 
     def step(self, state: State, node: int) -> State:
         """The state after one more node, and after all that then cost nothing."""
+        self._effort.left -= 1
         during, after = self._problem.cost(state.done, state.held, node)
         peak = max(state.peak, during)
         new = State(state.done, state.held, peak, state.ready, state.waiting, state, (node,))
@@ -120,6 +131,7 @@ class Moves:
         while look:
             node = (look & -look).bit_length() - 1
             look &= look - 1
+            self._effort.left -= 1
             during, after = self._problem.cost(state.done, state.held, node)
             if after > state.held:
                 continue
@@ -142,13 +154,6 @@ class Moves:
                 state.ready |= 1 << reader
 
 
-@dataclass
-class Effort:
-    """States that may still be made."""
-
-    left: int
-
-
 def search(problem: Problem, segment: Segment, known: Found, effort: Effort) -> Found:
     """Find the order with the lowest peak.
 
@@ -163,7 +168,7 @@ def search(problem: Problem, segment: Segment, known: Found, effort: Effort) -> 
     effort : Effort
         What may be spent; with nothing left the search ends with what it has.
     """
-    moves = Moves(problem, segment)
+    moves = Moves(problem, segment, effort)
     start = moves.start
     heap = [(start.peak, -start.done.bit_count(), 0, start)]
     seen = {start.done: start.peak}
@@ -177,7 +182,6 @@ def search(problem: Problem, segment: Segment, known: Found, effort: Effort) -> 
             return Found(known.order, known.peak, max(peak, known.bound))
         for node in members(state.ready):
             new = moves.step(state, node)
-            effort.left -= 1
             if new.peak < min(known.peak, seen.get(new.done, known.peak)):
                 seen[new.done] = new.peak
                 heapq.heappush(heap, (new.peak, -new.done.bit_count(), -effort.left, new))
