@@ -14,6 +14,7 @@ part on. Where the peak holds such bytes, copies are tried instead.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -27,6 +28,12 @@ from pelemay.plan.types import Buffer
 
 TRIES = 60
 """Assignments that are made in search of a lower peak."""
+
+PAIRS = 500_000
+"""Pairs of parts of one concatenation that are looked at in all of these assignments."""
+
+FEWEST = 4
+"""Assignments that are made however many parts there are."""
 
 WORTH = 0.01
 """The part of the peak that copies must save, or they are not made."""
@@ -96,6 +103,7 @@ def choose(facts: Facts, tries: int = TRIES) -> Choice:
     given = range(len(facts.nodes))
     plain = _ordered(facts, given, frozenset())
     parts = frozenset(wish for wish in plain.assignment.granted if wish.kind == "part")
+    tries = min(tries, max(FEWEST, PAIRS // max(1, _pairs(parts))))
     best = _improved(plain, tries)
     if parts:
         apart = _improved(_ordered(facts, given, parts), tries // 2)
@@ -103,6 +111,11 @@ def choose(facts: Facts, tries: int = TRIES) -> Choice:
     if best.peak_bytes > plain.peak_bytes * (1 - WORTH):
         return plain
     return best
+
+
+def _pairs(parts: Collection[Wish]) -> int:
+    """How many pairs an assignment compares: each part with all of its concatenation."""
+    return sum(count**2 for count in Counter(wish.value for wish in parts).values())
 
 
 def _ordered(facts: Facts, order: Sequence[int], refused: frozenset[Wish]) -> Choice:
