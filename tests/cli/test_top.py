@@ -22,7 +22,9 @@ import numpy as np
 from pelemay.engine import Engine, open_program
 from support.chain import chain
 x = np.ones((300, 300), np.float32)
-Engine(open_program(chain(x.shape, {steps})), threads=1).run([x])
+engine = Engine(open_program(chain(x.shape, {steps})), threads=1)
+for _ in range(20):
+    engine.run([x])
 """
 
 
