@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 
 from pelemay import backends
 from pelemay.backends.protocol import Backend, Runnable, SigningBackend
-from pelemay.cases import Case
 from pelemay.errors import InputError
 from pelemay.signature import Signature
 
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from pelemay.cases import Case
     from pelemay.compilation import Planned
     from pelemay.importers import Model
     from pelemay.plan.bands import Curve
@@ -150,6 +150,7 @@ def compile(
     MemoryLimitError
         If no program takes as little as the target says.
     """
+    from pelemay.cases import Case
     from pelemay.importers import load
     from pelemay.program.describe import refuse_fallbacks
     from pelemay.program.plans import Plans
