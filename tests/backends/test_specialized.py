@@ -30,7 +30,9 @@ class Compiler:
         self.asked.append((dict(shapes), dict(values)))
         return self
 
-    def run(self, feeds: Mapping[str, Any], outputs: Any = None) -> dict[str, Any]:
+    def run(
+        self, feeds: Mapping[str, Any], outputs: Any = None, *, into: Any = None
+    ) -> dict[str, Any]:
         return dict(feeds)
 
 

@@ -70,8 +70,7 @@ class SpecializedRunnable:
     ) -> dict[str, Any]:
         """Run once, with the program for these shapes."""
         with self._lock:
-            program = self.program_for(feeds)
-            return program.run(feeds, outputs, into=into) if into else program.run(feeds, outputs)
+            return self.program_for(feeds).run(feeds, outputs, into=into)
 
     @property
     def nbytes(self) -> int:
