@@ -1,6 +1,10 @@
 /* pelemay._native.memory(): what this process holds, and what it may hold. */
 #include "native.h"
 
+#if defined(__GLIBC__)
+#include <malloc.h>
+#endif
+
 #include "../host/memory.h"
 
 static int put(PyObject *dict, const char *name, uint64_t bytes) {
@@ -50,6 +54,9 @@ static PyObject *memory(PyObject *module, PyObject *unused) {
 static PyObject *trim(PyObject *module, PyObject *unused) {
   (void)module;
   (void)unused;
+#if defined(__GLIBC__)
+  malloc_trim(0); /* what was freed in the middle of the heap stays with the process otherwise */
+#endif
   pm_memory_trim();
   Py_RETURN_NONE;
 }
@@ -57,6 +64,6 @@ static PyObject *trim(PyObject *module, PyObject *unused) {
 PyMethodDef pm_module_methods[] = {
     {"memory", memory, METH_NOARGS,
      "memory(): bytes that this process holds, and that it may hold in all; None where nothing limits it."},
-    {"trim", trim, METH_NOARGS, "trim(): give back pages of mapped files that were only read."},
+    {"trim", trim, METH_NOARGS, "trim(): give back pages of mapped files that were only read, and memory that was freed."},
     {NULL, NULL, 0, NULL},
 };
