@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 from pelemay.backends.in_place import InPlace
 from pelemay.backends.programs import ProgramRunnable, opened
 from pelemay.backends.protocol import Runnable
-from pelemay.backends.specialized import SpecializedRunnable
 from pelemay.engine import native, workers_of
 from pelemay.errors import MemoryLimitError, UnsupportedError
 from pelemay.signature import Signature
@@ -126,6 +125,8 @@ class NativeBackend(InPlace):
         signature = Signature.from_metadata(first.metadata)
         if signature.is_static and not signature.overridable:
             return first, signature
+        from pelemay.backends.specialized import SpecializedRunnable
+
         by_value = (*signature.by_value, *signature.overridable)
         kept = KEPT if limit is None else 1
         ready = None if signature.by_value else first

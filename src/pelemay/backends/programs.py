@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pelemay.backends.host_nodes import HostNodes
 from pelemay.engine import (
     Engine,
     dtype_of,
@@ -26,6 +25,7 @@ from pelemay.errors import InputError, ModelError
 from pelemay.graph import DType
 
 if TYPE_CHECKING:
+    from pelemay.backends.host_nodes import HostNodes
     from pelemay.memory import Claim, Limit
 
 VERIFY = ("never", "load", "always")
@@ -81,8 +81,8 @@ class ProgramRunnable:
         if verify != "never":
             verify_weights(self.program)
         self.metadata = metadata_of(self.program) if metadata is None else metadata
-        host = HostNodes(self.program, self.metadata, threads, isa, compiles=limit is None)
-        self._host, self._called = host, host if self.metadata.get("host") else None
+        self._host = self._host_nodes(threads=threads, isa=isa, compiles=limit is None)
+        self._called = self._host if self.metadata.get("host") else None
         self._claim: Claim | None = None
         room = None if limit is None else self._room(limit, workers_of(threads))
         self.engine = engine or Engine(
@@ -90,6 +90,14 @@ class ProgramRunnable:
         )
         self.inputs: tuple[str, ...] = tuple(self.metadata["program_inputs"])
         self.outputs: tuple[str, ...] = tuple(self.metadata["program_outputs"])
+
+    def _host_nodes(self, **options: Any) -> HostNodes | None:
+        """What runs nodes on the host; not loaded for a program that leaves none there."""
+        if not self.metadata.get("host") and not self.metadata.get("tail"):
+            return None
+        from pelemay.backends.host_nodes import HostNodes
+
+        return HostNodes(self.program, self.metadata, **options)
 
     def _room(self, limit: Limit, workers: int) -> int:
         """What weights may take, beside everything else that the process holds in a run."""
@@ -150,7 +158,7 @@ class ProgramRunnable:
         self._claim = None
         made = zip(self.outputs, results, strict=True)
         values: dict[str, Any] = {**feeds, **{name: self._typed(name, y) for name, y in made}}
-        if self.metadata.get("tail"):
+        if self._host is not None and self.metadata.get("tail"):
             values.update(self._host.run_tail(values))
         wanted = self._model_outputs if outputs is None else outputs
         return {name: values[name] for name in wanted}

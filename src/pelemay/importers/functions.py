@@ -22,7 +22,7 @@ import onnx.inliner
 from onnx import NodeProto
 
 from pelemay.errors import ModelError
-from pelemay.graph.check import MAX_DEPTH
+from pelemay.graph.checker import MAX_DEPTH
 
 MAX_NODES = 1_000_000
 

@@ -17,7 +17,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from pelemay.graph.check import MAX_DEPTH
+from pelemay.graph.checker import MAX_DEPTH
 from pelemay.graph.dtypes import DType, Kind
 from pelemay.graph.ir import Attribute, Graph, Node
 from pelemay.graph.text.lexer import Lexer

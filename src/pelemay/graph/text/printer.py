@@ -19,7 +19,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Literal
 
 from pelemay.errors import GraphError, InputError
-from pelemay.graph.check import MAX_DEPTH
+from pelemay.graph.checker import MAX_DEPTH
 from pelemay.graph.dtypes import DType
 from pelemay.graph.ir import Attribute, Graph, Node
 from pelemay.graph.text.literals import name, quote, word, write_elements, write_float
