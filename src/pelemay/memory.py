@@ -13,7 +13,7 @@ Limit(nbytes=50331648, source='memory_limit')
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from typing import NamedTuple
 from weakref import WeakSet
 
 from pelemay.engine import native
@@ -40,8 +40,7 @@ STEP_BYTES = 256 << 10
 MIB = 1 << 20
 
 
-@dataclass(frozen=True)
-class Limit:
+class Limit(NamedTuple):
     """Bytes that the whole process may hold, and who says so."""
 
     nbytes: int

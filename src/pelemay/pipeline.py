@@ -12,8 +12,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pelemay import backends
 from pelemay.backends.protocol import Backend, Runnable, SigningBackend
@@ -37,8 +36,7 @@ if TYPE_CHECKING:
 DEFAULT_BACKEND = "native"
 
 
-@dataclass(frozen=True)
-class Prepared:
+class Prepared(NamedTuple):
     """A model ready to run, and what it takes and gives."""
 
     signature: Signature
@@ -92,8 +90,7 @@ def prepare(
     return Prepared(signature, chosen, chosen.prepare(Path(path), threads=threads, **options))
 
 
-@dataclass(frozen=True)
-class Compiled:
+class Compiled(NamedTuple):
     """What one file holds, and the file."""
 
     programs: tuple[Program, ...]

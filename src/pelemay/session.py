@@ -15,8 +15,8 @@ NodeArg(name='x', type='tensor(float)', shape=[2])
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -41,8 +41,7 @@ if TYPE_CHECKING:
 _ORT_NAMES = {DType.FLOAT32: "float", DType.FLOAT64: "double"}
 
 
-@dataclass(frozen=True)
-class NodeArg:
+class NodeArg(NamedTuple):
     """Name, type and shape of an input or output, in onnxruntime's words.
 
     Parameters
@@ -60,8 +59,7 @@ class NodeArg:
     shape: list[int | str | None]
 
 
-@dataclass(frozen=True)
-class ModelMetadata:
+class ModelMetadata(NamedTuple):
     """What the model says of itself, in onnxruntime's words."""
 
     producer_name: str = ""
@@ -70,10 +68,9 @@ class ModelMetadata:
     description: str = ""
     graph_description: str = ""
     version: int = 0
-    custom_metadata_map: Mapping[str, str] = field(default_factory=dict)
+    custom_metadata_map: Mapping[str, str] = MappingProxyType({})
 
 
-@dataclass
 class SessionOptions:
     """The options of onnxruntime's that mean something here.
 
@@ -83,7 +80,8 @@ class SessionOptions:
         Threads to compute with; 0 leaves it to the backend.
     """
 
-    intra_op_num_threads: int = 0
+    def __init__(self, intra_op_num_threads: int = 0) -> None:
+        self.intra_op_num_threads = intra_op_num_threads
 
 
 class InferenceSession:

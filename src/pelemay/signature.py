@@ -11,9 +11,10 @@ In: a model, or what a compiled program says of the model that it was made from.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pelemay.errors import ModelError
 from pelemay.graph import DType, TensorType, ValueType
@@ -24,8 +25,10 @@ if TYPE_CHECKING:
 Types = Mapping[str, ValueType | None]
 
 
-@dataclass(frozen=True)
-class Signature:
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+
+class Signature(NamedTuple):
     """Inputs and outputs of a model, and what it says of itself.
 
     Attributes
@@ -42,12 +45,12 @@ class Signature:
         As :class:`pelemay.importers.model.Metadata` has it.
     """
 
-    inputs: Types = field(default_factory=dict)
-    outputs: Types = field(default_factory=dict)
-    overridable: Types = field(default_factory=dict)
+    inputs: Types = _NOTHING
+    outputs: Types = _NOTHING
+    overridable: Types = _NOTHING
     by_value: tuple[str, ...] = ()
     name: str = ""
-    about: Mapping[str, Any] = field(default_factory=dict)
+    about: Mapping[str, Any] = _NOTHING
 
     @classmethod
     def of(cls, model: Model) -> Signature:
@@ -58,6 +61,8 @@ class Signature:
         ModelError
             If its graph is broken.
         """
+        from dataclasses import asdict
+
         from pelemay.passes.host_inputs import host_inputs
 
         graph = model.graph
@@ -84,20 +89,25 @@ class Signature:
             return cls(
                 _types(metadata.get("inputs", ())),
                 _types(metadata.get("outputs", ())),
-                _types(metadata.get("overridable", ())),
+                _types(_unpacked(metadata.get("overridable", ()))),
                 tuple(map(str, metadata.get("by_value", ()))),
                 str(metadata.get("graph", "")),
                 dict(metadata.get("model", {})),
             )
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
             raise ModelError(f"the program's signature is damaged: {error!r}") from error
 
     def to_metadata(self) -> dict[str, Any]:
-        """What JSON can hold."""
+        """What JSON can hold.
+
+        Initializers are listed in a text of their own: there may be hundreds, and a run of a
+        program needs none of them.
+        """
+        overridable = [_entry(name, kind) for name, kind in self.overridable.items()]
         return {
             "inputs": [_entry(name, kind) for name, kind in self.inputs.items()],
             "outputs": [_entry(name, kind) for name, kind in self.outputs.items()],
-            "overridable": [_entry(name, kind) for name, kind in self.overridable.items()],
+            "overridable": json.dumps(overridable),
             "by_value": list(self.by_value),
             "graph": self.name,
             "model": dict(self.about),
@@ -120,6 +130,10 @@ def _entry(name: str, kind: ValueType | None) -> dict[str, Any]:
         shape = None if kind.shape is None else list(kind.shape)
         entry |= {"dtype": kind.dtype.value, "shape": shape}
     return entry
+
+
+def _unpacked(entries: Any) -> Any:
+    return json.loads(entries) if isinstance(entries, str) else entries
 
 
 def _types(entries: Iterable[Mapping[str, Any]]) -> dict[str, ValueType | None]:

@@ -10,7 +10,7 @@ the cache.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, fields
+from typing import NamedTuple
 
 from pelemay.errors import InputError
 
@@ -39,8 +39,7 @@ def size_of(text: str) -> int:
     return int(float(match[1]) * UNITS[match[2].upper()])
 
 
-@dataclass(frozen=True)
-class Target:
+class Target(NamedTuple):
     """What a program is made for.
 
     Parameters
@@ -67,9 +66,9 @@ class Target:
     def arguments(self) -> list[str]:
         """The same on the command line."""
         found = []
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if value != field.default:
-                option = field.name.removesuffix("_bytes")
+        for name, default in self._field_defaults.items():
+            value = getattr(self, name)
+            if value != default:
+                option = name.removesuffix("_bytes")
                 found.append(f"--{option.replace('block', 'block-bytes')}={value}")
         return found
