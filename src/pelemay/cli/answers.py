@@ -6,15 +6,13 @@ In: output name to array. Out: files, tables, plain data.
 from __future__ import annotations
 
 import os
-import tempfile
-from pathlib import Path
 from typing import Any
 
 from pelemay.cli.output import console, table
 from pelemay.errors import InputError
 
 
-def write(path: Path, arrays: dict[str, Any]) -> None:
+def write(file: str, arrays: dict[str, Any]) -> None:
     """Write outputs to a ``.npy`` or ``.npz`` file, whole or not at all.
 
     Raises
@@ -22,18 +20,22 @@ def write(path: Path, arrays: dict[str, Any]) -> None:
     InputError
         If the folder cannot be written, or several outputs go to one ``.npy`` file.
     """
+    import tempfile
+    from pathlib import Path
+
     import numpy as np
 
+    path = Path(file)
     if path.suffix == ".npy" and len(arrays) != 1:
         raise InputError(f"the model has {len(arrays)} outputs", where=str(path), hint="use .npz")
     try:
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         try:
-            with os.fdopen(handle, "wb") as file:
+            with os.fdopen(handle, "wb") as stream:
                 if path.suffix == ".npy":
-                    np.save(file, next(iter(arrays.values())), allow_pickle=False)
+                    np.save(stream, next(iter(arrays.values())), allow_pickle=False)
                 else:
-                    np.savez(file, allow_pickle=False, **arrays)
+                    np.savez(stream, allow_pickle=False, **arrays)
             Path(temporary).replace(path)
         finally:
             Path(temporary).unlink(missing_ok=True)

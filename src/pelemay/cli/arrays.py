@@ -3,7 +3,7 @@
 In: a path. Out: NumPy arrays; never a pickle. What a head promises is compared with the bytes that
 there are before any memory is taken for it.
 
->>> read_arrays(Path("no-such.npy"))
+>>> read_arrays("no-such.npy")
 Traceback (most recent call last):
 pelemay.errors.InputError: no-such.npy: cannot be read: No such file or directory
 """
@@ -13,8 +13,6 @@ from __future__ import annotations
 import math
 import os
 import stat
-import zipfile
-from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
@@ -28,7 +26,7 @@ MOST_EXPANDED = 1 << 30
 """Bytes that the arrays of a ``.npz`` file may take beyond those of the file itself."""
 
 
-def read_arrays(path: Path) -> Array | dict[str, Array]:
+def read_arrays(path: str | os.PathLike[str]) -> Array | dict[str, Array]:
     """A ``.npy`` file's array, or a ``.npz`` file's arrays by name; never a pickle.
 
     Raises
@@ -51,7 +49,7 @@ def read_arrays(path: Path) -> Array | dict[str, Array]:
         ) from error
 
 
-def _opened(path: Path) -> int:
+def _opened(path: str | os.PathLike[str]) -> int:
     """Open a file; a pipe would wait for its other end, and a device has no end."""
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
@@ -61,6 +59,8 @@ def _opened(path: Path) -> int:
 
 
 def _packed(file: IO[bytes], nbytes: int) -> dict[str, Array]:
+    import zipfile
+
     with zipfile.ZipFile(file) as archive:
         members = archive.infolist()
         total = sum(member.file_size for member in members)

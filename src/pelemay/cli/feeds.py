@@ -5,9 +5,9 @@ In: images, ``.npy`` and ``.npz`` files, or a seed. Out: input name to NumPy arr
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,8 +23,10 @@ if TYPE_CHECKING:
 Array = npt.NDArray[Any]
 
 
-def import_for(images: Sequence[str], seed: int | None) -> None:
+def import_for(images: Sequence[str], named: Sequence[str], seed: int | None) -> None:
     """Load what :func:`gather` needs, before anybody asks what this process holds."""
+    if any(text.endswith(".npz") for text in named):
+        import zipfile  # noqa: F401
     if seed is not None:
         np.random.default_rng(seed)
     if images:
@@ -76,11 +78,11 @@ def _from_image(picture: str, name: str, kind: Any) -> Array:
 
 def _from_file(text: str, names: Sequence[str], taken: Mapping[str, Array]) -> dict[str, Array]:
     name, equals, file = text.partition("=")
-    if not equals or (name not in names and Path(text).exists()):
+    if not equals or (name not in names and os.path.exists(text)):  # noqa: PTH110
         name, file = "", text
     elif name not in names:
         raise InputError(f"there is no input '{name}'; allowed: {', '.join(names)}", where=text)
-    loaded = read_arrays(Path(file))
+    loaded = read_arrays(file)
     if isinstance(loaded, dict):
         if name:
             raise InputError(f"'{name}=' goes with a .npy file, not with a .npz file", where=file)

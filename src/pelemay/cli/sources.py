@@ -5,13 +5,14 @@ In: a path, or a name of ``pelemay models list``. Out: the path of a file.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from pelemay.cli.output import console
 from pelemay.errors import ModelError, PelemayError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from pelemay.models import ModelFile
 
 StandIn = Literal["auto", "never", "always"]
@@ -25,12 +26,16 @@ def resolve(text: str) -> Path:
     ModelError
         If there is no such file, and no such network in the catalogue.
     """
+    from pathlib import Path
+
     found = model_file(text)
     return found if isinstance(found, Path) else found.path
 
 
 def model_file(text: str, stand_in: StandIn = "auto") -> Path | ModelFile:
     """A path as it is, or a network of the catalogue, which knows whether it is a stand-in."""
+    from pathlib import Path
+
     path = Path(text)
     if path.exists():
         return path
