@@ -24,6 +24,7 @@ set(PELEMAY_FAMILIES
   det
   dft
   einsum
+  forest
   norm
   norm_batch
   norm_lrn

@@ -29,7 +29,9 @@ from pelemay.program import Program
 from pelemay.program.build import build
 from pelemay.program.image import image
 from pelemay.program.plans import Plans
+from pelemay.target import Target
 from support.bands import cut_plan
+from support.forests import graph_of, random_forest
 from support.integers import conv_case, network, product_case
 
 MOST_BYTES = 16 << 10
@@ -99,6 +101,11 @@ def add_integers(seeds: Seeds) -> None:
             seeds.add(kind, f"integers-{name}.plm", image(program), name)
     for kind in PROGRAMS:
         seeds.add(kind, "matmul_nbits.plm", image(compile_graph(product_of_four_bits())), "bits")
+    for name, dtype in (("single", np.float32), ("double", np.float64)):
+        trees = random_forest(targets=2, given=1, modes=range(6), missing=True, dtype=dtype)
+        program = compile_graph(graph_of(trees, 3, 2), target=Target(block_bytes=2000))
+        for kind in PROGRAMS:
+            seeds.add(kind, f"forest-{name}.plm", image(program), f"forest {name}")
 
 
 def add_plans(seeds: Seeds) -> None:

@@ -71,6 +71,12 @@ def regressed(x: Any = X, **more: Any) -> Case:
     return Case("TreeEnsembleRegressor", x, forest("target", (0, 1), n_targets=2, **more))
 
 
+def apart(aggregate: str) -> dict[str, Any]:
+    """Leaves that each give to one target; nobody gives to the last."""
+    made = forest("target", (0,), n_targets=3, aggregate_function=aggregate)
+    return {**made, "target_ids": [n // 3 % 2 for n, _ in enumerate(made["target_ids"])]}
+
+
 def machine(classes: int, kernel: str, *, probabilities: bool = False) -> Case:
     sizes = [4, 3, 5][:classes]
     pairs = classes * (classes - 1) // 2
@@ -115,6 +121,8 @@ CASES = {
     "trees, average": regressed(aggregate_function="AVERAGE"),
     "trees, least": regressed(aggregate_function="MIN"),
     "trees, most": regressed(aggregate_function="MAX"),
+    "trees, least of some": Case("TreeEnsembleRegressor", attributes=apart("MIN")),
+    "trees, most of some": Case("TreeEnsembleRegressor", attributes=apart("MAX")),
     "trees, all comparisons": regressed(modes=ALL_MODES),
     "trees, missing": regressed(HOLES, nodes_missing_value_tracks_true=TRACKS),
     "trees, doubles": regressed(X.astype(np.float64)),

@@ -27,6 +27,7 @@ FAMILIES = (
     "detection",
     "elementwise",
     "flex_attention",
+    "forest",
     "fused",
     "indexing",
     "integer",

@@ -1,15 +1,15 @@
 """Ensembles of decision trees of ``ai.onnx.ml``.
 
-In: rows of features. Out: for a regressor sums over trees, for a classifier labels and scores. All
-trees are walked at once, a level a step: a table of nodes says for each where it goes on, and a
-leaf goes on to itself. Source: ONNX, docs/Operators-ml.md; where that leaves something open, what
-onnxruntime does.
+In: rows of features. Out: for a regressor sums over trees, for a classifier labels and scores. The
+attributes become the tables of a :class:`~pelemay.graph.operations.forest.Forest`. Source: ONNX,
+docs/Operators-ml.md; where that leaves something open, what onnxruntime does.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import takewhile
 from typing import Any
 
 import numpy as np
@@ -17,159 +17,11 @@ import numpy.typing as npt
 
 from pelemay.errors import ExecutionError
 from pelemay.graph.operations.classes import ML, best, either, opposed, transformed
-from pelemay.graph.operations.common import Array, full_like
+from pelemay.graph.operations.common import Array, full_like, in_float32
+from pelemay.graph.operations.forest import COMPARED, Floats, Forest, Ints, summed
 from pelemay.graph.operations.table import Operation
 
-Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[Any]
-
-COMPARED = ("BRANCH_LEQ", "BRANCH_LT", "BRANCH_GTE", "BRANCH_GT", "BRANCH_EQ", "BRANCH_NEQ")
-MEMBER, LEAF = "BRANCH_MEMBER", "LEAF"
-
-
-@dataclass(frozen=True)
-class Forest:
-    """All nodes of all trees in one table.
-
-    Attributes
-    ----------
-    features : ndarray of int64, (nodes,)
-        Which feature is compared; of a leaf 0.
-    values : ndarray, (nodes,)
-        What it is compared with.
-    modes : ndarray of int64, (nodes,)
-        How: a place in :data:`COMPARED`.
-    follow : ndarray of int64, (nodes, 2)
-        The next node where the comparison does not hold, and where it does; a leaf itself.
-    missing : ndarray of bool, (nodes,)
-        Whether a feature that is NaN counts as one for which it holds.
-    roots : ndarray of int64, (trees,)
-        Where each tree begins.
-    weights : ndarray, (nodes, targets)
-        What a leaf gives.
-    """
-
-    features: Ints
-    values: Floats
-    modes: Ints
-    follow: Ints
-    missing: npt.NDArray[np.bool_]
-    roots: Ints
-    weights: Floats
-
-    @property
-    def levels(self) -> int:
-        """The steps after which every walk has come to a leaf.
-
-        Raises
-        ------
-        ExecutionError
-            If there is a walk that never does.
-        """
-        at, count = np.unique(self.roots), 0
-        while True:
-            onward = np.unique(self.follow[at])
-            at = onward[self.follow[onward, 1] != onward]
-            if not at.size:
-                return count + 1
-            count += 1
-            if count > len(self.features):
-                raise ExecutionError("the nodes of a tree lead back to themselves")
-
-
-def _walked(xp: Any, forest: Forest, x: Array) -> Array:
-    """(rows, trees): the leaf that each row comes to in each tree."""
-    count = len(forest.roots)
-    at = np.broadcast_to(forest.roots, (x.shape[0], count))
-    for _ in range(forest.levels):
-        flat = xp.reshape(at, (-1,))
-        features = xp.reshape(xp.take(forest.features, flat, axis=0), (x.shape[0], count))
-        found = xp.take_along_axis(x, features, axis=1)
-        holds = _compared(xp, forest, found, flat)
-        step = xp.reshape(flat, at.shape) * np.int64(2) + xp.astype(holds, xp.int64)
-        onward = xp.take(forest.follow.reshape(-1), xp.reshape(step, (-1,)), axis=0)
-        at = xp.reshape(onward, (x.shape[0], count))
-    return at
-
-
-def _compared(xp: Any, forest: Forest, found: Array, at: Array) -> Array:
-    """Whether the comparison of each node holds."""
-
-    def of(table: Any) -> Array:
-        return xp.reshape(xp.take(table, at, axis=0), found.shape)
-
-    inner = forest.follow[:, 0] != forest.follow[:, 1]
-    modes = np.unique(forest.modes[inner]).tolist() or [0]
-    values = of(forest.values)
-    results = [_holds(xp, COMPARED[mode], found, values) for mode in modes]
-    holds = results[0]
-    for mode, result in zip(modes[1:], results[1:], strict=True):
-        holds = xp.where(of(forest.modes) == np.int64(mode), result, holds)
-    if forest.missing.any():
-        holds = holds | (xp.isnan(found) & of(forest.missing))
-    return holds
-
-
-def _holds(xp: Any, mode: str, a: Array, b: Array) -> Array:
-    match mode:
-        case "BRANCH_LEQ":
-            return a <= b
-        case "BRANCH_LT":
-            return a < b
-        case "BRANCH_GTE":
-            return a >= b
-        case "BRANCH_GT":
-            return a > b
-        case "BRANCH_EQ":
-            return a == b
-    return a != b
-
-
-def summed(xp: Any, forest: Forest, x: Array, how: str = "SUM") -> Array:
-    """(rows, targets): what the leaves of all trees give together.
-
-    Raises
-    ------
-    ExecutionError
-        If there is no such way to put them together.
-    """
-    leaves = _walked(xp, forest, x)
-    targets = forest.weights.shape[1]
-    given = xp.take(forest.weights, xp.reshape(leaves, (-1,)), axis=0)
-    given = xp.reshape(given, (*leaves.shape, targets))
-    if how in ("SUM", "AVERAGE"):
-        total = xp.sum(given, axis=1)
-        return total if how == "SUM" else total / full_like(xp, len(forest.roots), total)
-    if how not in ("MIN", "MAX"):
-        allowed = "SUM, AVERAGE, MIN, MAX"
-        raise ExecutionError(f"aggregate_function '{how}' is not known; allowed: {allowed}")
-    return (xp.min if how == "MIN" else xp.max)(given, axis=1)
-
-
-def _forest(dtype: Any, nodes: dict[str, Any], leaves: Leaves, targets: int) -> Forest:
-    """From the attributes of the first four versions; the first node of a tree is its root."""
-    trees, numbers = (_ints(nodes[f"nodes_{key}"]) for key in ("treeids", "nodeids"))
-    names = list(nodes["nodes_modes"])
-    at = {key: row for row, key in enumerate(zip(trees.tolist(), numbers.tolist(), strict=True))}
-    own = np.arange(len(names))
-    leaf = np.asarray([name == LEAF for name in names])
-    follow = np.stack([own, own], axis=1)
-    for column, key in enumerate(("falsenodeids", "truenodeids")):
-        goals = _ints(nodes[f"nodes_{key}"])
-        inner = np.flatnonzero(~leaf).tolist()
-        follow[inner, column] = [at[int(trees[row]), int(goals[row])] for row in inner]
-    weights = np.zeros((len(names), targets), dtype)
-    rows = [at[key] for key in zip(leaves.trees, leaves.nodes, strict=True)]
-    np.add.at(weights, (rows, list(leaves.targets)), np.asarray(leaves.weights, dtype))
-    return Forest(
-        np.where(leaf, 0, _ints(nodes["nodes_featureids"])),
-        np.asarray(_either_form(nodes, "nodes_values"), dtype),
-        np.asarray([0 if name == LEAF else _place(name) for name in names]),
-        follow,
-        _missing(nodes, len(names)),
-        np.sort(np.unique(trees, return_index=True)[1]),
-        weights,
-    )
+LEAF = "LEAF"
 
 
 @dataclass(frozen=True)
@@ -180,6 +32,53 @@ class Leaves:
     nodes: Sequence[int]
     targets: Sequence[int]
     weights: Any
+
+
+def _forest(dtype: Any, nodes: dict[str, Any], leaves: Leaves, targets: int) -> Forest:
+    """From the attributes of the first four versions; the first node of a tree is its root."""
+    trees, numbers = (_ints(nodes[f"nodes_{key}"]) for key in ("treeids", "nodeids"))
+    names = np.asarray(nodes["nodes_modes"], object)
+    keys = zip(trees.tolist(), numbers.tolist(), strict=True)
+    ends, inner = names == LEAF, np.flatnonzero(names != LEAF)
+    places = np.where(ends, len(inner) + np.cumsum(ends) - 1, np.cumsum(~ends) - 1)
+    at = dict(zip(keys, places.tolist(), strict=True))
+    follow = np.zeros((len(inner), 2), np.int64)
+    for column, key in enumerate(("falsenodeids", "truenodeids")):
+        goals = _ints(nodes[f"nodes_{key}"])[inner].tolist()
+        follow[:, column] = [at[key] for key in zip(trees[inner].tolist(), goals, strict=True)]
+    rows = _ints([at[key] for key in zip(leaves.trees, leaves.nodes, strict=True)]) - len(inner)
+    kept = rows >= 0
+    given = _ints(leaves.targets)[kept], np.asarray(leaves.weights, dtype)[kept]
+    return Forest(
+        _ints(nodes["nodes_featureids"])[inner],
+        np.asarray(_either_form(nodes, "nodes_values"), dtype)[inner],
+        _ints([_place(name) for name in names[inner]]),
+        follow,
+        _missing(nodes, len(names))[inner],
+        places[np.sort(np.unique(trees, return_index=True)[1])],
+        *_given(rows[kept], *given, (len(names) - len(inner), targets)),
+    )
+
+
+def _given(
+    rows: Ints, targets: Ints, weights: Floats, sizes: tuple[int, int]
+) -> tuple[Floats, Ints | None]:
+    """Weights and targets of leaves, (leaves, k), from what each of the rows is given.
+
+    There are no targets where every leaf gives to each of them once.
+    """
+    leaves, count = sizes
+    if len(rows) == leaves * count and len(np.unique(rows * count + targets)) == len(rows):
+        made = np.zeros(sizes, weights.dtype)
+        made[rows, targets] = weights
+        return made, None
+    order = np.argsort(rows, kind="stable")
+    sorted_rows = rows[order]
+    place = np.arange(len(rows)) - np.searchsorted(sorted_rows, sorted_rows)
+    shape = (leaves, int(place.max(initial=0)) + 1)
+    made, of = np.zeros(shape, weights.dtype), np.full(shape, -1, np.int64)
+    made[sorted_rows, place], of[sorted_rows, place] = weights[order], targets[order]
+    return made, of
 
 
 def _ints(values: Any) -> Ints:
@@ -245,7 +144,7 @@ def tree_ensemble_regressor(
     rows = _numbers(xp, x)
     leaves = Leaves(target_treeids, target_nodeids, target_ids, given)
     forest = _forest(rows.dtype, nodes, leaves, n_targets)
-    y = summed(xp, forest, rows, aggregate_function)
+    y = summed(xp, forest, rows, n_targets, aggregate_function)
     base = base_values if base_values_as_tensor is None else base_values_as_tensor
     if len(base):
         y = y + np.asarray(base, forest.weights.dtype)
@@ -286,8 +185,9 @@ def tree_ensemble_classifier(
     rows, known = _numbers(xp, x), set(class_ids)
     alone = len(labels) == 2 and known == {0}
     leaves = Leaves(class_treeids, class_nodeids, class_ids, given)
-    forest = _forest(rows.dtype, nodes, leaves, 1 if alone else len(labels))
-    y = summed(xp, forest, rows)
+    count = 1 if alone else len(labels)
+    forest = _forest(rows.dtype, nodes, leaves, count)
+    y = summed(xp, forest, rows, count)
     if len(base):
         y = y + np.asarray(base[-1:] if alone else base, forest.weights.dtype)
     scores = _in_float32(xp, y)
@@ -305,6 +205,7 @@ AGGREGATES = ("AVERAGE", "SUM", "MIN", "MAX")
 TRANSFORMS = ("NONE", "SOFTMAX", "LOGISTIC", "SOFTMAX_ZERO", "PROBIT")
 
 
+@in_float32
 def tree_ensemble(
     xp: Any,
     x: Array,
@@ -327,7 +228,7 @@ def tree_ensemble(
     post_transform: int = 0,
 ) -> Array:
     """The fifth version: trees that begin at their roots, leaves apart from nodes."""
-    nodes, leaves = len(nodes_featureids), len(leaf_targetids)
+    nodes = len(nodes_featureids)
     goals = [
         np.where(_ints(leafs) != 0, _ints(ids) + nodes, _ints(ids))
         for ids, leafs in (
@@ -335,60 +236,58 @@ def tree_ensemble(
             (nodes_truenodeids, nodes_trueleafs),
         )
     ]
-    own = np.arange(nodes, nodes + leaves)
-    weights = np.zeros((nodes + leaves, n_targets), x.dtype)
-    weights[own, _ints(leaf_targetids)] = np.asarray(leaf_weights, x.dtype)
-    missing = nodes_missing_value_tracks_true or (0,) * nodes
+    targets, weights = _ints(leaf_targetids), np.asarray(leaf_weights, x.dtype)
+    sizes = (len(targets), n_targets)
     forest = Forest(
-        np.concatenate([_ints(nodes_featureids), np.zeros(leaves, np.int64)]),
-        np.concatenate([np.asarray(nodes_splits, x.dtype), np.zeros(leaves, x.dtype)]),
-        np.concatenate([_ints(nodes_modes), np.zeros(leaves, np.int64)]),
-        np.concatenate([np.stack(goals, axis=1), np.stack([own, own], axis=1)]),
-        np.concatenate([np.asarray(missing).astype(bool), np.zeros(leaves, bool)]),
+        _ints(nodes_featureids),
+        np.asarray(nodes_splits, x.dtype),
+        _ints(nodes_modes),
+        np.stack(goals, axis=1),
+        _missing({"nodes_missing_value_tracks_true": nodes_missing_value_tracks_true}, nodes),
         _ints(tree_roots),
-        weights,
+        *_given(np.arange(len(targets)), targets, weights, sizes),
     )
     if membership_values is not None:
         forest = _of_members(forest, np.asarray(membership_values).tolist())
-    y = summed(xp, forest, x, AGGREGATES[aggregate_function])
+    y = summed(xp, forest, x, n_targets, AGGREGATES[aggregate_function])
     return transformed(xp, y, TRANSFORMS[post_transform])
 
 
 def _of_members(forest: Forest, members: list[float]) -> Forest:
     """A test for one of several values as a chain of tests, each for one of them.
 
-    The values of each such node end with NaN; the first takes the node's place.
+    The values of each such node end with NaN; the first takes the node's place, and the others
+    come after all nodes.
     """
     equal, member, left = COMPARED.index("BRANCH_EQ"), len(COMPARED), iter(members)
-    table = [forest.features, forest.values, forest.modes, forest.missing]
-    features, values, modes, missing = (column.tolist() for column in table)
-    follow, weights = forest.follow.tolist(), list(forest.weights)
-    for node in np.flatnonzero(forest.modes == member).tolist():
-        chosen = []
-        for value in left:
-            if value != value:
-                break
-            chosen.append(value)
+    chains = {node: _until_nan(left) for node in np.flatnonzero(forest.modes == member).tolist()}
+    count = len(forest.features)
+    longer = sum(max(0, len(values) - 1) for values in chains.values())
+    goals = np.where(forest.follow >= count, forest.follow + longer, forest.follow)
+    rows, follow = list(range(count)), goals.tolist()
+    values, modes = forest.values.tolist(), forest.modes.tolist()
+    for node, chosen in chains.items():
         values[node], modes[node] = chosen[0] if chosen else np.nan, equal
-        at, otherwise = node, follow[node][0]
+        at, (otherwise, then) = node, follow[node]
         for value in chosen[1:]:
-            follow[at][0] = len(features)
-            at = len(features)
-            features.append(features[node])
+            follow[at][0] = at = len(follow)
+            follow.append([otherwise, then])
+            rows.append(node)
             values.append(value)
             modes.append(equal)
-            missing.append(missing[node])
-            weights.append(np.zeros_like(weights[0]))
-            follow.append([otherwise, follow[node][1]])
     return replace(
         forest,
-        features=_ints(features),
+        features=forest.features[rows],
         values=np.asarray(values, forest.values.dtype),
         modes=_ints(modes),
         follow=_ints(follow),
-        missing=np.asarray(missing, bool),
-        weights=np.asarray(weights),
+        missing=forest.missing[rows],
+        roots=np.where(forest.roots >= count, forest.roots + longer, forest.roots),
     )
+
+
+def _until_nan(values: Iterator[float]) -> list[float]:
+    return list(takewhile(lambda value: value == value, values))
 
 
 GROUP = "classical"

@@ -148,8 +148,15 @@ def widened(xp: Any, x: Array) -> Array:
     return xp.astype(x, xp.float32) if is_narrow(x) else x
 
 
-def standard(xp: Any, op: str, *inputs: Array | None, outputs: int = 1, **attributes: Any) -> Any:
-    """A standard operation as a step of another's meaning; a tuple where ``outputs`` is not 1.
+def standard(
+    xp: Any,
+    op: str,
+    *inputs: Array | None,
+    outputs: int = 1,
+    domain: str = "",
+    **attributes: Any,
+) -> Any:
+    """An operation as a step of another's meaning; a tuple where ``outputs`` is not 1.
 
     A namespace that traces keeps the step as one node, so that passes and instructions know it;
     every other runs its meaning.
@@ -161,8 +168,8 @@ def standard(xp: Any, op: str, *inputs: Array | None, outputs: int = 1, **attrib
     from pelemay.graph.operations import find
 
     if hasattr(xp, "node"):
-        return xp.node(op, *inputs, outputs=outputs, **attributes)
-    row = find(op)
+        return xp.node(op, *inputs, outputs=outputs, domain=domain, **attributes)
+    row = find(op, domain)
     assert row is not None
     given = [np.asarray(x) if i in row.host and x is not None else x for i, x in enumerate(inputs)]
     found = row.meaning(xp, *given, **attributes)

@@ -9,6 +9,7 @@ from itertools import combinations
 
 from pelemay.graph.dtypes import DType
 from pelemay.graph.operations.classes import ML
+from pelemay.graph.operations.fused import DOMAIN
 from pelemay.graph.typing.dims import tensor, total
 from pelemay.graph.typing.site import Rule, Site, Types
 from pelemay.graph.values import Dim, MapType, SequenceType, Shape, TensorType
@@ -167,4 +168,7 @@ _RULES: dict[str, Rule] = {
     "ZipMap": zip_map,
 }
 
-RULES: dict[str, Rule] = {f"{ML}::{name}": rule for name, rule in _RULES.items()}
+RULES: dict[str, Rule] = {
+    **{f"{ML}::{name}": rule for name, rule in _RULES.items()},
+    f"{DOMAIN}::Forest": tree_ensemble,
+}

@@ -35,14 +35,16 @@ class Namespace:
     recorder: Recorder
     __name__ = "numpy, traced"
 
-    def node(self, op: str, *inputs: Any, outputs: int = 1, **attributes: Attribute) -> Any:
-        """The result of a standard operation that stays one node; None for an input left out.
+    def node(
+        self, op: str, *inputs: Any, outputs: int = 1, domain: str = "", **attributes: Attribute
+    ) -> Any:
+        """The result of an operation that stays one node; None for an input left out.
 
         A tuple of as many results as ``outputs`` says, if that is not 1.
         """
         results = tuple(f"y{i}" for i in range(outputs))
         given = {name: value for name, value in attributes.items() if value is not None}
-        found = self.recorder.apply(Node(op, ("",) * len(inputs), results, given), inputs)
+        found = self.recorder.apply(Node(op, ("",) * len(inputs), results, given, domain), inputs)
         return found[0] if outputs == 1 else found
 
     def __getattr__(self, name: str) -> Any:
