@@ -30,11 +30,10 @@ OPSET = 17
 
 
 def quantized(path: Path, folder: Path, style: str) -> Path:
-    """The network in int8, made once."""
+    """The network in int8, made once; the style is qdq, qoperator or dynamic."""
     from onnxruntime import quantization as q
 
-    dynamic = path.name.split(".")[0] in DYNAMIC
-    target = folder / f"{path.stem}-{'dynamic' if dynamic else style}.onnx"
+    target = folder / f"{path.stem}-{style}.onnx"
     if target.exists():
         return target
     folder.mkdir(parents=True, exist_ok=True)
@@ -42,7 +41,7 @@ def quantized(path: Path, folder: Path, style: str) -> Path:
     newer = folder / f"{path.stem}-newer.onnx"
     onnx.save(onnx.version_converter.convert_version(onnx.load(path), OPSET), newer)
     q.shape_inference.quant_pre_process(newer, prepared, skip_symbolic_shape=True)
-    if dynamic:
+    if style == "dynamic":
         q.quantize_dynamic(prepared, target, weight_type=q.QuantType.QInt8)
         return target
 
@@ -63,11 +62,8 @@ def quantized(path: Path, folder: Path, style: str) -> Path:
 
 def compare(path: Path, options: Any) -> str:
     """One line of the table."""
-    small, feeds, threads = (
-        quantized(path, options.folder, options.format),
-        feeds_of(path),
-        options.threads,
-    )
+    style = "dynamic" if path.name.split(".")[0] in DYNAMIC else options.format
+    small, feeds, threads = quantized(path, options.folder, style), feeds_of(path), options.threads
     runs = {
         "pelemay": pelemay(path, feeds, threads),
         "pelemay int8": pelemay(small, feeds, threads),

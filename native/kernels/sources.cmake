@@ -38,6 +38,7 @@ set(PELEMAY_FAMILIES
   sort
   qelement
   qpool
+  qsoftmax
   quantize
 )
 
@@ -51,7 +52,7 @@ set(PELEMAY_DOT_FAMILIES
 )
 
 # Families in which every float is rounded where it stands, so that all instruction sets give the same bits.
-set(PELEMAY_EXACT_FAMILIES ${PELEMAY_DOT_FAMILIES} qelement qpool quantize)
+set(PELEMAY_EXACT_FAMILIES ${PELEMAY_DOT_FAMILIES} qelement qpool qsoftmax quantize)
 
 # Files that are compiled once and that kernels of all instruction sets call.
 set(PELEMAY_COMMON

@@ -32,7 +32,7 @@ from pelemay.program.plans import Plans
 from pelemay.target import Target
 from support.bands import cut_plan
 from support.forests import graph_of, random_forest
-from support.integers import conv_case, network, product_case
+from support.integers import conv_case, network, product_case, softmax_case
 
 MOST_BYTES = 16 << 10
 MOST_MODEL_BYTES = 4 << 10
@@ -148,6 +148,7 @@ def integers() -> Iterator[tuple[str, Program]]:
         ("conv", conv_case((1, 5, 6, 6), (8, 3, 3, 3), group=2, w_zero=3, at_run=(2, 4))),
         ("depthwise", conv_case((1, 5, 6, 9), (9, 1, 3, 3), group=9, to=DType.FLOAT32)),
         ("product", product_case((5, 9), (9, 7), each=True)),
+        ("softmax", softmax_case((5, 9), np.uint8)),
         ("product-of-the-run", product_case((2, 5, 9), (2, 9, 7), at_run=(1, 2, 3, 4, 5))),
     ):
         yield name, case.built()[0]

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from pelemay.errors import ModelError
-from support.integers import check, integers
+from pelemay.passes.quantized.softmax import powers_of
+from support.integers import check, integers, softmax_case
 from support.nodes import Case
 from support.ops import run_op, strided
 
@@ -42,6 +43,15 @@ def test_binary(
 def test_table(kind: Any, result: Any) -> None:
     table = np.arange(256).astype(np.uint8)[::-1].astype(result)
     check(Case("pelemay::QTable", (integers(kind, (3, 5, 1001), 1), table), {}, (1,)))
+
+
+@pytest.mark.parametrize("kind", TYPES)
+@pytest.mark.parametrize("result", TYPES)
+@pytest.mark.parametrize(
+    ("shape", "axis"), [((3, 5, 601), -1), ((2, 37, 19), 1), ((70, 3), 0), ((4, 1), -1)]
+)
+def test_softmax(kind: Any, result: Any, shape: tuple[int, ...], axis: int) -> None:
+    check(softmax_case(shape, kind, result, axis))
 
 
 @pytest.mark.parametrize("kind", TYPES)
@@ -121,6 +131,7 @@ def test_gaps_stay_as_they_are(isa: str) -> None:
 
 
 X, Y, ONE = integers(U8, (4, 6), 1), ((4, 6), U8), np.ones((), F)
+POWERS = powers_of(F(0.1))
 REFUSED: dict[str, tuple[str, list[Any], list[Any], tuple[Any, ...]]] = {
     "an unknown operation": ("qbinary", [X, X], [Y], (2, 1.0, 1.0, 0.0, 0, 0, 0, 0, 255)),
     "a zero point beyond": ("qbinary", [X, X], [Y], (0, 1.0, 1.0, 0.0, 0, 256, 0, 0, 255)),
@@ -129,6 +140,13 @@ REFUSED: dict[str, tuple[str, list[Any], list[Any], tuple[Any, ...]]] = {
     "a short table": ("qtable", [X, np.zeros(255, U8)], [((4, 6), U8)], ()),
     "a table of another type": ("qtable", [X, np.zeros(256, I8)], [((4, 6), U8)], ()),
     "another shape": ("qtable", [X, np.zeros(256, U8)], [((4, 7), U8)], ()),
+    "short powers": ("qsoftmax", [X, POWERS[1:]], [Y], (1, 255.0, 0)),
+    "powers of another type": ("qsoftmax", [X, POWERS.astype(F)], [Y], (1, 255.0, 0)),
+    "an axis beyond": ("qsoftmax", [X, POWERS], [Y], (2, 255.0, 0)),
+    "an axis before": ("qsoftmax", [X, POWERS], [Y], (-1, 255.0, 0)),
+    "shares of another shape": ("qsoftmax", [X, POWERS], [((6, 4), U8)], (1, 255.0, 0)),
+    "shares that are real": ("qsoftmax", [X, POWERS], [((4, 6), F)], (1, 255.0, 0)),
+    "a zero point of shares beyond": ("qsoftmax", [X, POWERS], [Y], (1, 255.0, 256)),
     "scales of another shape": ("dequantize", [X, np.ones(5, F), None], [((4, 6), F)], ()),
     "a zero point of another type": (
         "dequantize", [X, ONE, np.zeros((), I8)], [((4, 6), F)], (),

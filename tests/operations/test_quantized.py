@@ -8,6 +8,7 @@ from typing import Any
 import array_api_compat.numpy as xp
 import numpy as np
 import pytest
+from tests.support.quantized import Quantized, model_of, onnxruntimes
 
 from pelemay.errors import ExecutionError
 from pelemay.graph import DType, Graph, Node, TensorType
@@ -15,6 +16,7 @@ from pelemay.graph.operations import find
 from pelemay.graph.operations.fused import DOMAIN
 from pelemay.graph.operations.quantized import ROWS
 from pelemay.graph.typing import infer
+from pelemay.passes.quantized.softmax import powers_of
 
 RNG = np.random.default_rng(23)
 U8, I8, F = np.uint8, np.int8, np.float32
@@ -106,6 +108,22 @@ def test_a_product_is_onnxruntimes(
     np.testing.assert_array_equal(dialect("QMatMul", *turned, to=to, trans_b=1), expected)
     held = dialect("QMatMul", *inputs, to=to, low=31, high=60)
     np.testing.assert_array_equal(held, np.clip(expected, 31, 60))
+
+
+@pytest.mark.parametrize("kind", TYPES)
+@pytest.mark.parametrize("axis", [-1, 1])
+@pytest.mark.parametrize(("x_scale", "y_scale"), [(0.02, 0.002), (0.1, 1 / 255), (0.4, 1 / 256)])
+def test_a_softmax_is_onnxruntimes(x_scale: float, y_scale: float, axis: int, kind: type) -> None:
+    x, zero = integers(kind, 20, 40, 50), kind(np.iinfo(kind).min)
+    inputs = [x, F(x_scale), zero, F(y_scale), zero]
+    model, feeds = model_of(Quantized("QLinearSoftmax", inputs, {"axis": axis, "opset": 13}))
+    (expected,) = onnxruntimes(model.SerializeToString(), feeds)
+    factor = np.floor(F(1) / F(y_scale))
+    found = dialect("QSoftmax", x, powers_of(F(x_scale)), factor, zero, axis=axis)
+    if kind is I8:
+        # What is beyond int8 wraps around there.
+        expected = np.where(found == 127, found, expected)
+    equal_but_for(1, 1e-4, found, expected)
 
 
 def test_sums_may_stay_integers_or_become_real_numbers(

@@ -44,7 +44,7 @@ FALLBACK: dict[str, dict[str, Any]] = {
 ON_INTEGERS = {
     "images": {"QConv": 4, "QBinary": 1, "QMatMul": 1, "QAveragePool": 1},
     "activations": {"QConv": 1, "QBinary": 2, "QAveragePool": 1},
-    "tokens": {"QMatMul": 6, "QBinary": 2},
+    "tokens": {"QMatMul": 6, "QBinary": 2, "QSoftmax": 1},
 }
 """Operations of the dialect that a network has at least, once it is quantized."""
 

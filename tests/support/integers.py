@@ -8,6 +8,7 @@ import numpy as np
 
 from pelemay.engine import Engine, native
 from pelemay.graph import DType, Graph, TensorType
+from pelemay.passes.quantized.softmax import powers_of
 from support.nodes import Case
 from support.plans import Builder
 
@@ -105,6 +106,13 @@ def product_case(
     return Case("pelemay::QMatMul", tuple(inputs), {**attributes, "to": to}, constants)
 
 
+def softmax_case(shape: tuple[int, ...], data: Any, to: Any = np.uint8, axis: int = -1) -> Case:
+    """``pelemay::QSoftmax``, of numbers in half of the range."""
+    x = (integers(data, shape, 1) // 2).astype(data)
+    ends = (np.array(700, F), np.array(np.iinfo(to).min + 3, to))
+    return Case("pelemay::QSoftmax", (x, powers_of(F(0.05)), *ends), {"axis": axis}, (1, 2, 3))
+
+
 class Quantized(Builder):
     """A graph on 8-bit integers in the making."""
 
@@ -174,6 +182,12 @@ class Quantized(Builder):
         results = self.constant(np.roll(np.arange(256), 9).astype(np.uint8).view(self.dtype.numpy))
         how = {"domain": "pelemay", "dtype": self.dtype}
         return str(self.add("QTable", (x, results), self.shape(x), **how))
+
+    def softmax(self, x: str) -> str:
+        """Shares along the last axis."""
+        inputs = (x, self.constant(powers_of(F(0.03))), self.scale(1500.0), self.point)
+        how = {"domain": "pelemay", "dtype": self.dtype}
+        return str(self.add("QSoftmax", inputs, self.shape(x), **how))
 
     def pool(self, x: str, op: str, kernel: int, stride: int) -> str:
         """Maxima or means of windows without padding."""

@@ -212,6 +212,7 @@ AT_RUN: Mapping[str, Collection[int]] = {
     "QBinary": (0, 3),
     "QConv": (0, 2, 4),
     "QMatMul": (0, 2, 4),
+    "QSoftmax": (0,),
     "QTable": (0, 1),
 }
 """Inputs of each that may be known to the run alone."""

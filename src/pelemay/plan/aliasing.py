@@ -107,6 +107,7 @@ ABILITIES: dict[tuple[str, str], Ability] = {
     ("pelemay", "QBinary"): Ability((0, 3), Form.INNER),
     ("pelemay", "QConv"): Ability((), Form.INNER),
     ("pelemay", "QMatMul"): Ability((), Form.INNER),
+    ("pelemay", "QSoftmax"): Ability((0,), Form.INNER),
     ("pelemay", "QTable"): Ability((0,), Form.INNER),
 }
 
@@ -122,7 +123,7 @@ def ability(graph: Graph, node: Node) -> Ability:
     if (node.domain, node.op) == CHAIN:
         places: Any = node.attributes["places"]
         return Ability(places, Form.INNER)
-    if not node.domain and node.op in _ROWS_IN_PLACE:
+    if (not node.domain and node.op in _ROWS_IN_PLACE) or node.op == "QSoftmax":
         rank = len(shape_of(graph, node.inputs[0]) or ())
         if node.attributes.get("axis", -1) not in (-1, rank - 1):
             return _UNLISTED

@@ -219,6 +219,22 @@ def q_table(xp: Any, x: Array, table: Array) -> Array:
     return xp.reshape(xp.take(table, xp.reshape(places, (-1,)), axis=0), x.shape)
 
 
+def q_softmax(
+    xp: Any, x: Array, powers: Array, factor: Array, y_zero_point: Array, *, axis: int = -1
+) -> Array:
+    """Shares along an axis: ``powers[255 + x - largest] * factor / sum``, in float32.
+
+    ``powers`` are 256 whole numbers of int32, those of exp at each distance from the largest, whose
+    sum is exact; ``factor`` is 1 in units of the result.
+    """
+    places = xp.astype(x, xp.int32)
+    places = places - xp.max(places, axis=axis, keepdims=True) + 255
+    found = xp.reshape(xp.take(powers, xp.reshape(places, (-1,)), axis=0), x.shape)
+    total = xp.sum(xp.astype(found, xp.int64), axis=axis, keepdims=True)
+    real = cast(xp, found, DType.FLOAT32) * factor / cast(xp, total, DType.FLOAT32)
+    return _requantized(xp, real, y_zero_point, dtype_of(y_zero_point), (None, None))
+
+
 def q_average_pool(
     xp: Any,
     x: Array,
@@ -259,5 +275,6 @@ ROWS = (
     Operation("QMatMul", q_matmul, "quantized", domain=DOMAIN),
     Operation("QBinary", q_binary, "quantized", domain=DOMAIN),
     Operation("QTable", q_table, "quantized", domain=DOMAIN),
+    Operation("QSoftmax", q_softmax, "quantized", domain=DOMAIN),
     Operation("QAveragePool", q_average_pool, "quantized", domain=DOMAIN),
 )

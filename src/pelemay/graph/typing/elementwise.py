@@ -46,6 +46,11 @@ def dialect_qtable(site: Site) -> Types:
     return (tensor(site.dtype(1), site.shape(0)),)
 
 
+def dialect_qsoftmax(site: Site) -> Types:
+    """The shape of the data, in the type of the last zero point."""
+    return (tensor(site.dtype(3), site.shape(0)),)
+
+
 def choice(site: Site) -> Types:
     """The broadcast shape of the condition and both branches."""
     return _broadcast(site, site.dtype(1) or site.dtype(2))
@@ -100,6 +105,7 @@ RULES: dict[str, Rule] = {
     "Pow": power,
     "Where": choice,
     "pelemay::QBinary": dialect_qbinary,
+    "pelemay::QSoftmax": dialect_qsoftmax,
     "pelemay::QTable": dialect_qtable,
     **dict.fromkeys(
         (f"pelemay::{op}" for op in ("InstanceNormalization", "GroupNormalization", "LRN")),

@@ -35,6 +35,7 @@ from pelemay.passes.quantized.products import (
     product_of,
     real_products,
 )
+from pelemay.passes.quantized.softmax import shares
 from pelemay.passes.quantized.sums import binary, concatenated, mean
 from pelemay.passes.quantized.tables import requantized, table
 from pelemay.passes.quantized.values import Grid, Quantized, Walk
@@ -100,9 +101,9 @@ def _computed(walk: Walk, x: str, target: Grid, y: str) -> tuple[Node, ...] | No
     maker = walk.rewriter.maker(inner)
     if maker is None:
         return None
-    found = table(walk, x, target, y) or binary(walk, maker, target, bounds, y)
+    found = binary(walk, maker, target, bounds, y) or table(walk, x, target, y)
     if found is None and inner == x:
-        found = mean(walk, maker, target, y)
+        found = mean(walk, maker, target, y) or shares(walk, maker, target, y)
     if found is not None:
         return (found,)
     return concatenated(walk, maker, target, y) if inner == x else None

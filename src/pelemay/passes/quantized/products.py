@@ -115,7 +115,7 @@ def integer_product(
     return walk.node(OPS[node.op], (*inputs, walk.zero(target)), output, attributes)
 
 
-def held(target: Grid, bounds: Bounds) -> dict[str, Attribute]:
+def held(target: Grid, bounds: Bounds) -> dict[str, int]:
     """The bounds that say more than the type, in units of the result.
 
     >>> held(Grid(DType.UINT8, np.float32(0.1), 10), (0.0, math.inf))
@@ -123,7 +123,7 @@ def held(target: Grid, bounds: Bounds) -> dict[str, Attribute]:
     """
     least, most = range_of(target.dtype)
     low, high = map(target.units, bounds)
-    found: dict[str, Attribute] = {"low": low} if low > least else {}
+    found = {"low": low} if low > least else {}
     return found | ({"high": high} if high < most else {})
 
 

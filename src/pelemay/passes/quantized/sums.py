@@ -6,16 +6,20 @@ In: operations over real values that stand for integers, and the grid that the r
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
+import array_api_compat.numpy as xp
 import numpy as np
 
-from pelemay.graph import Attribute, Node
+from pelemay.graph import ArrayConstant, Attribute, Node
 from pelemay.graph.operations.fused import DOMAIN
+from pelemay.graph.operations.quantized import q_binary
+from pelemay.passes.derived import Dequantized
 from pelemay.passes.matching import integers, is_standard, operand, rank_of, shape_of
 from pelemay.passes.quantized.products import Bounds, held
 from pelemay.passes.quantized.tables import requantized
-from pelemay.passes.quantized.values import Grid, Walk
+from pelemay.passes.quantized.values import Grid, Walk, codes_of, zero_of
 
 
 def binary(walk: Walk, node: Node, target: Grid, bounds: Bounds, output: str) -> Node | None:
@@ -25,10 +29,39 @@ def binary(walk: Walk, node: Node, target: Grid, bounds: Bounds, output: str) ->
     a, b = map(walk.read, node.inputs)
     if a is None or b is None:
         return None
+    if any(is_number(walk, name) for name in node.inputs):
+        return _with_number(walk, node, target, bounds, output)
     other = replace(b.grid, scale=-b.grid.scale) if node.op == "Sub" else b.grid
     attributes: dict[str, Attribute] = {"operation": "Mul" if node.op == "Mul" else "Add"}
     inputs = (a.integers, *walk.given(a.grid), b.integers, *walk.given(other), *walk.given(target))
     return walk.node("QBinary", inputs, output, attributes | held(target, bounds))
+
+
+def is_number(walk: Walk, name: str) -> bool:
+    """Whether it is a constant of one element."""
+    constant = walk.graph.constants.get(name)
+    return constant is not None and math.prod(constant.shape) == 1
+
+
+def _with_number(walk: Walk, node: Node, target: Grid, bounds: Bounds, output: str) -> Node | None:
+    """A sum or product of data and one number, as ``QBinary`` has it for each of the 256."""
+    data, number = sorted(node.inputs, key=lambda name: is_number(walk, name))
+    a, b, constant = walk.read(data), walk.read(number), walk.graph.constants[number]
+    shapes = {shape_of(walk.graph, name) for name in (data, node.outputs[0])}
+    if node.op == "Sub" or a is None or b is None or not isinstance(constant, Dequantized):
+        return None
+    if is_number(walk, data) or len(shapes) > 1:
+        return None
+    made = q_binary(
+        xp,
+        *(codes_of(a.grid), a.grid.scale, zero_of(a.grid)),
+        *(constant.integers.array().reshape(()), b.grid.scale, zero_of(b.grid)),
+        *(target.scale, zero_of(target)),
+        operation=node.op,
+        **held(target, bounds),
+    )
+    table = walk.constant("table", ArrayConstant.of(np.asarray(made)))
+    return walk.node("QTable", (a.integers, table), output)
 
 
 def mean(walk: Walk, node: Node, target: Grid, output: str) -> Node | None:

@@ -19,7 +19,7 @@ from pelemay.graph.evaluate import Table, evaluate
 from pelemay.graph.operations.quantization import dequantize, quantize
 from pelemay.passes.layout.elementwise import BROADCAST, UNARY
 from pelemay.passes.matching import is_standard, shape_of
-from pelemay.passes.quantized.values import Grid, Walk
+from pelemay.passes.quantized.values import Grid, Walk, codes_of, zero_of
 
 STEPS = 32
 """More operations than any activation is written in."""
@@ -43,12 +43,12 @@ def table(walk: Walk, name: str, target: Grid, output: str) -> Node | None:
     found = walk.read(source)
     if found is None or found.integers in walk.graph.constants:
         return None
-    codes = _codes(found.grid)
+    codes = dequantize(xp, codes_of(found.grid), found.grid.scale, zero_of(found.grid))
     try:
         real = _evaluated(cone, source, name, codes)
     except PelemayError:
         return None
-    made = quantize(xp, real, target.scale, target.dtype.numpy.type(target.zero))
+    made = quantize(xp, real, target.scale, zero_of(target))
     numbers = walk.constant("table", ArrayConstant.of(np.asarray(made)))
     return walk.node("QTable", (found.integers, numbers), output)
 
@@ -56,13 +56,6 @@ def table(walk: Walk, name: str, target: Grid, output: str) -> Node | None:
 def requantized(walk: Walk, name: str, target: Grid, output: str) -> Node | None:
     """Integers on another grid."""
     return table(walk, name, target, output)
-
-
-def _codes(grid: Grid) -> npt.NDArray[Any]:
-    """The real number of each byte."""
-    integers = np.arange(256, dtype=np.uint8).view(grid.dtype.numpy)
-    zero = grid.dtype.numpy.type(grid.zero)
-    return np.asarray(dequantize(xp, integers, grid.scale, zero))
 
 
 def _gather(walk: Walk, name: str, root: str, cone: Cone) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -116,11 +117,11 @@ class Walk:
 
     def zero(self, grid: Grid) -> str:
         """The zero point as an input; none where it is 0."""
-        return self.constant("zero", _zero(grid)) if grid.zero else ""
+        return self.constant("zero", zero_of(grid)) if grid.zero else ""
 
     def given(self, grid: Grid) -> tuple[str, str]:
         """Scale and zero point as inputs."""
-        return self.constant("scale", grid.scale), self.constant("zero", _zero(grid))
+        return self.constant("scale", grid.scale), self.constant("zero", zero_of(grid))
 
     def node(
         self,
@@ -155,9 +156,15 @@ class Walk:
         self.rewriter.replace(self.index, *nodes)
 
 
-def _zero(grid: Grid) -> np.generic:
+def zero_of(grid: Grid) -> np.generic:
+    """The zero point as a number of its type."""
     zero: np.generic = grid.dtype.numpy.type(grid.zero)
     return zero
+
+
+def codes_of(grid: Grid) -> npt.NDArray[Any]:
+    """All 256 integers, in the order of their bytes."""
+    return np.arange(256, dtype=np.uint8).view(grid.dtype.numpy)
 
 
 def _grid_of(constant: Dequantized) -> Grid | None:

@@ -415,5 +415,6 @@ _RULES: dict[tuple[str, str], Rule] = {
     ("pelemay", "QBinary"): _quantized_binary,
     ("pelemay", "QConv"): _conv,
     ("pelemay", "QMatMul"): _matmul,
+    ("pelemay", "QSoftmax"): _normalization,
     ("pelemay", "QTable"): _across,
 }

@@ -247,5 +247,6 @@ _TABLE: dict[tuple[str, str], Rule] = {
     ("pelemay", "QBinary"): _quantized_binary,
     ("pelemay", "QConv"): _conv,
     ("pelemay", "QMatMul"): _matmul,
+    ("pelemay", "QSoftmax"): _last_axis,
     ("pelemay", "QTable"): _across,
 }

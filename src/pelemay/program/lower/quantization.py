@@ -1,10 +1,10 @@
 """8-bit integers element by element and over windows, and to and from float32.
 
-In: nodes ``pelemay::QBinary``, ``QTable`` and ``QAveragePool``, and the standard's QuantizeLinear,
-DequantizeLinear and DynamicQuantizeLinear. Out: one instruction each.
+In: nodes ``pelemay::QBinary``, ``QTable``, ``QSoftmax`` and ``QAveragePool``, and the standard's
+QuantizeLinear, DequantizeLinear and DynamicQuantizeLinear. Out: one instruction each.
 
 >>> sorted(op for domain, op in LOWERINGS if domain)
-['QAveragePool', 'QBinary', 'QTable']
+['QAveragePool', 'QBinary', 'QSoftmax', 'QTable']
 """
 
 from __future__ import annotations
@@ -77,6 +77,17 @@ def table(l: Lowering, node: Node) -> None:
     l.emit("qtable", [x, results], [y], serial=y.size < SMALL)
 
 
+def softmax(l: Lowering, node: Node) -> None:
+    """Shares along an axis."""
+    x, powers, y = l.tensor(node.inputs[0]), l.tensor(node.inputs[1]), l.tensor(node.outputs[0])
+    _need_bytes(l, x, y)
+    axis: Any = node.attributes.get("axis", -1)
+    params = (axis % x.rank, float(_scale(l, node, 2)), zero_point(l, node, 3))
+    cost = 4 * x.size
+    if x.size:
+        l.emit("qsoftmax", [x, powers], [y], params, cost=cost, serial=cost < SMALL)
+
+
 def average_pool(l: Lowering, node: Node) -> None:
     """The mean of each window."""
     x, y = l.tensor(node.inputs[0]), l.tensor(node.outputs[0])
@@ -132,5 +143,6 @@ LOWERINGS: dict[tuple[str, str], Callable[[Lowering, Node], None]] = {
     ("", "QuantizeLinear"): _convert("quantize"),
     ("pelemay", "QAveragePool"): average_pool,
     ("pelemay", "QBinary"): binary,
+    ("pelemay", "QSoftmax"): softmax,
     ("pelemay", "QTable"): table,
 }
