@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from pelemay.program.write import write_program
 from pelemay.session import InferenceSession
 from pelemay.signature import Signature
 from pelemay.target import Target
+from support import integers
 from support.plans import Builder
 
 GROUPS = Path("/sys/fs/cgroup/memory")
@@ -159,6 +160,24 @@ def test_a_model_is_compiled_for_the_room_that_there_is(tmp_path: Path) -> None:
     least = caught.value.least_bytes
     found = needs_of(compile_graph(network(), target=Target(budget_bytes=least)), 2)
     assert found.fixed + found.least <= least
+
+
+@pytest.mark.parametrize(
+    ("graph", "weights", "hint"),
+    [
+        (network, "f32", "store weights as f16 or int8"),
+        (network, "f16", "store weights as int8"),
+        (network, "int8", ""),
+        (integers.network, "f32", ""),
+    ],
+)
+def test_smaller_weights_are_advised_where_there_are_such(
+    graph: Callable[[], Any], weights: str, hint: str
+) -> None:
+    with pytest.raises(MemoryLimitError) as caught:
+        compile_graph(graph(), target=Target(budget_bytes=1000, weights=weights))
+    allowed = f"allow {caught.value.least_bytes:,} bytes"
+    assert caught.value.hint == (f"{allowed}, or {hint}" if hint else allowed)
 
 
 def test_what_says_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:

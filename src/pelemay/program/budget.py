@@ -14,8 +14,10 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from pelemay.errors import MemoryLimitError
+from pelemay.graph import DType
 from pelemay.plan.bands import Curve, Point
 from pelemay.plan.groups import peak_of
+from pelemay.program.program import Space
 from pelemay.program.scratch import Needs, needs_of
 
 if TYPE_CHECKING:
@@ -141,7 +143,7 @@ class Budgets(Generic[Found]):
         raise MemoryLimitError(
             f"a run takes {least:,} bytes at least, {budget:,} are allowed",
             where=peak.label if peak else "",
-            hint=f"allow {least:,} bytes, or store weights as f16 or int8",
+            hint=f"allow {least:,} bytes{_or_smaller(found.made.program)}",
             least_bytes=least,
         )
 
@@ -163,6 +165,14 @@ class Budgets(Generic[Found]):
             budget = int(low * (high / low) ** ((step / (count - 1)) ** CROWDING))
             yield budget, self.within(budget)
         yield high, self.whole
+
+
+def _or_smaller(program: Program) -> str:
+    """What else would help: weights in fewer bits, where products have panels of more."""
+    panels = [x for x in program.tensors if x.space is Space.WEIGHTS and len(x.shape) == 3]
+    kinds = {DType.FLOAT32: "f16 or int8", DType.FLOAT16: "int8", DType.BFLOAT16: "int8"}
+    widest = next((kind for kind in kinds if any(x.dtype is kind for x in panels)), None)
+    return "" if widest is None else f", or store weights as {kinds[widest]}"
 
 
 def _points(curve: Curve, room: int) -> list[Point]:
