@@ -8,6 +8,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#define LARGE_PAGE ((size_t)2 << 20)
+
 pm_status pm_file_map_open(pm_file *file, int fd) {
   struct stat status;
   if (fstat(fd, &status)) return PM_E_IO;
@@ -38,7 +40,28 @@ void pm_file_unmap(pm_file *file) {
 
 uint8_t *pm_pages_new(size_t nbytes) {
   void *pages = mmap(NULL, nbytes ? nbytes : 1, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  return pages == MAP_FAILED ? NULL : pages;
+  if (pages == MAP_FAILED) return NULL;
+#if defined(MADV_NOHUGEPAGE)
+  madvise(pages, nbytes, MADV_NOHUGEPAGE); /* large pages would hold more than is touched */
+#endif
+  return pages;
+}
+
+uint8_t *pm_pages_new_large(size_t nbytes, size_t large) {
+  if (large > nbytes || large < LARGE_PAGE) return pm_pages_new(nbytes);
+  uint8_t *taken = pm_pages_new(nbytes + LARGE_PAGE);
+  if (!taken) return NULL;
+  const size_t before = (size_t)(-(uintptr_t)taken % LARGE_PAGE), page = (size_t)sysconf(_SC_PAGESIZE);
+  const size_t end = (nbytes + page - 1) / page * page, taken_end = (nbytes + LARGE_PAGE + page - 1) / page * page;
+  uint8_t *pages = taken + before;
+  if (before) munmap(taken, before);
+  if (before + end < taken_end) munmap(pages + end, taken_end - before - end);
+#if defined(MADV_HUGEPAGE)
+  madvise(pages, large / LARGE_PAGE * LARGE_PAGE, MADV_HUGEPAGE);
+  /* Two threads that touch a large page for the first time are charged twice for a moment. */
+  for (size_t i = 0; i + LARGE_PAGE <= large; i += LARGE_PAGE) ((volatile uint8_t *)pages)[i] = 0;
+#endif
+  return pages;
 }
 
 void pm_pages_free(uint8_t *pages, size_t nbytes) {

@@ -364,7 +364,7 @@ pm_blocks pm_stream_blocks(pm_stream *stream) {
 
 /* A child of fork() does not get the pages: the parent's reads may be under way into them. */
 static pm_status take_memory(pm_stream *s) {
-  s->memory = pm_pages_new((size_t)s->plan.reserved);
+  s->memory = pm_pages_new_large((size_t)s->plan.reserved, (size_t)(s->plan.window + s->plan.resident));
   if (!s->memory) return PM_E_MEMORY;
 #if defined(MADV_DONTFORK)
   if (s->plan.reserved) madvise(s->memory, (size_t)s->plan.reserved, MADV_DONTFORK);

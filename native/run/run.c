@@ -5,10 +5,6 @@
 #include <malloc.h>
 #endif
 #include <string.h>
-#include <sys/mman.h>
-#if defined(__linux__)
-#include <sys/prctl.h>
-#endif
 
 #include "../host/guard.h"
 #include "../host/memory.h"
@@ -67,11 +63,8 @@ static int map_weights(run_job *job) {
   return run_fail("%s: it cannot be mapped: %s", job->options->model, strerror(errno));
 }
 
-/* Large pages would hold more than was asked for, and the heap would keep what is freed. */
+/* The heap would keep what is freed. */
 static void be_frugal(void) {
-#if defined(__linux__) && defined(PR_SET_THP_DISABLE)
-  prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
-#endif
 #if defined(__GLIBC__)
   mallopt(M_MMAP_THRESHOLD, 16 << 10);
   mallopt(M_TRIM_THRESHOLD, 16 << 10);

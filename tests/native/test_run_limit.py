@@ -22,6 +22,7 @@ from pelemay.engine import open_program
 from pelemay.errors import UnsupportedError
 from pelemay.importers import from_proto
 from pelemay.program.image import image
+from support import large_pages
 from support.run_tool import TOOL, lay_out, refused, run, start
 
 MIB = 1 << 20
@@ -107,6 +108,22 @@ def test_it_holds_no_more_and_gives_the_same_bits(more: float, threads: int, fol
     limit = bytes_of(least_of(folder, threads)) + int(more * MIB) + 8192  # the text is rounded
     done = limited(folder, limit, f"--threads={threads}", "--repeat=3")
     assert held_at_most(done) <= limit
+
+
+@large_pages.on_request
+def test_weights_lie_in_large_pages(folder: Path) -> None:
+    """As far as they fill some, and nothing else does: a disk reads faster into few long ranges."""
+    limit = bytes_of(least_of(folder)) + 5 * MIB
+    more = [f"--memory-limit={limit}", "--threads=1", "--repeat=1000000000", "--output=y.npy"]
+    with start(folder, "m.plm", "--input=x.npy", *more) as process:
+        deadline = time.monotonic() + 20
+        found = 0
+        while not found and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.01)
+            found = large_pages.asked_for(process.pid)
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=20)
+    assert found in (4 * MIB, 6 * MIB)
 
 
 def test_less_is_refused_before_anything_is_read(folder: Path) -> None:

@@ -11,12 +11,13 @@ import numpy as np
 import pytest
 
 from pelemay.compilation import compile_graph
-from pelemay.engine import Engine, constant_of, open_program, verify_weights
+from pelemay.engine import Engine, constant_of, native, open_program, verify_weights
 from pelemay.errors import ExecutionError, InputError, ModelError
 from pelemay.graph import ArrayConstant, DType, Graph, Node, TensorType
 from pelemay.program import Program
 from pelemay.program.read import read_header
 from pelemay.program.write import write_program
+from support import large_pages
 from support.streams import KIB, budgets, flip, streamed, write_network
 
 
@@ -71,6 +72,20 @@ def test_too_small_a_budget_is_refused(plm: Path) -> None:
         Engine(open_program(plm), weights_bytes=least)
     with pytest.raises(InputError, match="a streamed program needs weights_bytes"):
         Engine(program)
+
+
+@large_pages.on_request
+def test_it_lies_in_large_pages(tmp_path: Path) -> None:
+    """As far as it fills some: a disk reads faster into few long ranges than into many pages."""
+    plm = write_network(tmp_path, channels=384)
+    engine = streamed(plm, 5 << 20)
+    x = np.zeros((1, 16, 7, 7), np.float32)
+    before, held = large_pages.asked_for(), native().memory()["anonymous"]
+    engine.run([x])
+    assert large_pages.asked_for() - before == 4 << 20
+    assert native().memory()["anonymous"] - held <= 6 << 20
+    del engine
+    assert large_pages.asked_for() == before
 
 
 def test_nothing_is_mapped(plm: Path, x: Any) -> None:

@@ -50,9 +50,9 @@ def network(*, channels: int = 192) -> Graph:
     return Graph("network", {"x": x}, {"y": None}, nodes, constants)
 
 
-def write_network(folder: Path) -> Path:
+def write_network(folder: Path, *, channels: int = 192) -> Path:
     """The network in a file, in blocks of 128 KiB."""
-    program = compile_graph(network(), target=Target(block_bytes=128 * KIB))
+    program = compile_graph(network(channels=channels), target=Target(block_bytes=128 * KIB))
     return write_program(program, folder / "network.plm").path
 
 
