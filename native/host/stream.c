@@ -30,7 +30,8 @@ struct pm_stream {
   const pm_source *source;
   const pm_program *program;
   pm_stream_plan plan;
-  uint8_t *memory;
+  uint8_t *memory, *given; /* given: the caller's, that was not taken yet */
+  bool own;                /* whether the memory is to be freed here */
   const uint8_t **places;
   bool *there;    /* for each load that stays, whether it has been read; its reader's own */
   bool has_small; /* the same for the small blocks */
@@ -356,6 +357,10 @@ pm_status pm_stream_new(pm_stream **stream, const pm_source *source, const pm_pr
   return status == PM_OK ? PM_E_MEMORY : status;
 }
 
+size_t pm_stream_reserved(const pm_stream *s) { return (size_t)s->plan.reserved; }
+size_t pm_stream_filled(const pm_stream *s) { return (size_t)(s->plan.window + s->plan.resident); }
+void pm_stream_give(pm_stream *s, uint8_t *pages) { s->given = pages; }
+
 void pm_stream_attach(pm_stream *stream, const pm_run_args *args) { stream->args = args; }
 
 pm_blocks pm_stream_blocks(pm_stream *stream) {
@@ -363,17 +368,28 @@ pm_blocks pm_stream_blocks(pm_stream *stream) {
 }
 
 /* A child of fork() does not get the pages: the parent's reads may be under way into them. */
-static pm_status take_memory(pm_stream *s) {
-  s->memory = pm_pages_new_large((size_t)s->plan.reserved, (size_t)(s->plan.window + s->plan.resident));
-  if (!s->memory) return PM_E_MEMORY;
+static uint8_t *pages_of_its_own(const pm_stream *s) {
+  uint8_t *pages = pm_pages_new_large((size_t)s->plan.reserved, pm_stream_filled(s));
 #if defined(MADV_DONTFORK)
-  if (s->plan.reserved) madvise(s->memory, (size_t)s->plan.reserved, MADV_DONTFORK);
+  if (pages && s->plan.reserved) madvise(pages, (size_t)s->plan.reserved, MADV_DONTFORK);
 #endif
+  return pages;
+}
+
+static pm_status take_memory(pm_stream *s) {
+  s->own = !s->given;
+  s->memory = s->own ? pages_of_its_own(s) : s->given;
+  s->given = NULL;
+  if (!s->memory) return PM_E_MEMORY;
   for (uint32_t i = 0; i < s->plan.first[s->program->n_instrs]; i++)
     s->places[i] = s->memory + s->plan.places[i];
   s->has_small = false;
   for (size_t i = 0; i < s->plan.n_loads; i++) s->there[i] = false;
   return PM_OK;
+}
+
+static void free_memory(pm_stream *s) {
+  if (s->own) pm_pages_free(s->memory, (size_t)s->plan.reserved);
 }
 
 static bool make_lock(pm_stream *s) {
@@ -424,7 +440,7 @@ static pm_status begin_process(pm_stream *s) {
     s->owner = getpid();
     return PM_OK;
   }
-  pm_pages_free(s->memory, (size_t)s->plan.reserved);
+  free_memory(s);
   return PM_E_MEMORY;
 }
 
@@ -459,7 +475,7 @@ void pm_stream_free(pm_stream *s) {
   if (!s) return;
   if (s->owner == getpid()) {
     end_threads(s, READERS);
-    pm_pages_free(s->memory, (size_t)s->plan.reserved);
+    free_memory(s);
   }
   pm_stream_plan_free(&s->plan);
   free(s->places);

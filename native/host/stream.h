@@ -54,6 +54,13 @@ pm_blocks pm_stream_blocks(pm_stream *stream);
 /* The arguments of the runs to come, in which a gather from a table that is read by rows finds its indices. */
 void pm_stream_attach(pm_stream *stream, const pm_run_args *args);
 
+/* Before the first run, where the caller has other memory to lie before this, in the same large pages:
+   whole pages for the stream to take, of so many bytes, the first of which are filled and the others
+   as far as rows of tables are. They must outlive the stream. A child of fork() does not use them. */
+size_t pm_stream_reserved(const pm_stream *stream);
+size_t pm_stream_filled(const pm_stream *stream);
+void pm_stream_give(pm_stream *stream, uint8_t *pages);
+
 /* Before each run. Where the run before came to its end, the first blocks may be there already. In a
    child of fork() the memory and the threads are made anew. */
 pm_status pm_stream_begin(pm_stream *stream);

@@ -24,7 +24,7 @@ typedef struct {
   size_t ends_bytes; /* of the pages that hold both lists */
   uint8_t *tables;   /* of a plan at one of its sizes, or NULL */
   size_t tables_bytes;
-  uint8_t *pages;    /* arena, scratch, its layout, inputs, outputs */
+  uint8_t *pages;    /* arena, scratch, its layout, inputs, outputs, streamed weights */
   size_t nbytes;
   pm_run_args args;
   pm_pool *pool;

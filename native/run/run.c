@@ -92,6 +92,16 @@ int run_fit(run_job *job) {
   return status == PM_OK ? RUN_OK : run_fail("%s: %s", job->options->model, pm_status_text(status));
 }
 
+/* The weights that are streamed lie behind the other bytes, in whole pages. */
+static uint8_t *take_pages(run_job *job, size_t nbytes) {
+  const size_t own = (nbytes + PM_PAGE - 1) / PM_PAGE * PM_PAGE;
+  job->nbytes = job->stream ? own + pm_stream_reserved(job->stream) : own;
+  if (!job->stream) return pm_pages_new(job->nbytes);
+  uint8_t *pages = pm_pages_new_large(job->nbytes, own + pm_stream_filled(job->stream));
+  if (pages) pm_stream_give(job->stream, pages + own);
+  return pages;
+}
+
 int run_place(run_job *job) {
   const pm_program *p = &job->program;
   const size_t arena = aligned((size_t)p->header->arena_bytes);
@@ -99,8 +109,8 @@ int run_place(run_job *job) {
   const size_t layout = aligned(p->n_instrs * sizeof(pm_scratch));
   const size_t lists = aligned((p->n_inputs + p->n_outputs) * sizeof(uint8_t *));
   const size_t ends = sum_of(job->inputs, p->n_inputs) + sum_of(job->outputs, p->n_outputs);
-  job->nbytes = arena + scratch + layout + lists + ends;
-  job->pages = p->header->arena_bytes < SIZE_MAX / 4 ? pm_pages_new(job->nbytes) : NULL;
+  const size_t nbytes = arena + scratch + layout + lists + ends;
+  job->pages = p->header->arena_bytes < SIZE_MAX / 4 ? take_pages(job, nbytes) : NULL;
   job->pool = pm_pool_new(job->workers);
   if (!job->pages || !job->pool) return run_fail("%s", pm_status_text(PM_E_MEMORY));
   uint8_t *at = job->pages + arena + scratch;
