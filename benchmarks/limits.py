@@ -31,6 +31,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from compare import difference
 
 MODELS = (
     "squeezenet1.1-7",
@@ -61,7 +62,7 @@ try:
 except MemoryLimitError as error:
     sys.stderr.write(f"refused least={error.least_bytes} {error}")
     sys.exit(1)
-feeds = {name: np.load(f"{folder}/in{i}.npy") for i, name in enumerate(names)}
+feeds = {n: np.load(f"{folder}/in{i}.npy", allow_pickle=True) for i, n in enumerate(names)}
 times = []
 for _ in range(repeat):
     begin = time.perf_counter()
@@ -133,11 +134,11 @@ class Case:
 
     def error(self) -> float:
         """The largest difference from the expected outputs, relative to their largest value."""
-        worst = 0.0
-        for i, y in enumerate(self.expected):
-            found = np.load(self.folder / f"out{i}.npy")
-            worst = max(worst, float(np.abs(found - y).max() / max(np.abs(y).max(), 1e-30)))
-        return worst
+        return max((self._gap(i, y) for i, y in enumerate(self.expected)), default=0.0)
+
+    def _gap(self, index: int, expected: Any) -> float:
+        found = np.load(self.folder / f"out{index}.npy", allow_pickle=True)
+        return difference(list(found) if isinstance(expected, list) else found, expected)
 
 
 WEIGHTS = "f32"
@@ -189,6 +190,11 @@ def tried(runner: str, case: Case, limit: int, base: int, repeat: int) -> Outcom
     program = case.program(limit - base)
     if isinstance(program, int):
         return Outcome(case.name, runner, limit, "refused", least=base + program)
+    return ran(runner, case, program, limit, repeat)
+
+
+def ran(runner: str, case: Case, program: Path, limit: int, repeat: int) -> Outcome:
+    """A program run in a cgroup of the limit, and told of it."""
     from pelemay.engine import open_program
 
     arena = int(open_program(program).arena_bytes)
@@ -206,6 +212,15 @@ def tried(runner: str, case: Case, limit: int, base: int, repeat: int) -> Outcom
     if charged > limit:
         return Outcome(**{**asdict(made), "result": "exceeded"})
     return Outcome(**{**asdict(made), "ms": milliseconds(runner, done), "note": f"{error:.1e}"})
+
+
+def least_named(runner: str, case: Case, program: Path) -> int:
+    """The least limit with which a program can be run, as the refusal of a far smaller one says."""
+    argv = command(runner, case, program, 1, 1)
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    said = re.search(r"refused least=(\d+)", done.stderr)
+    assert said, f"not refused, but: {done.stderr[-300:]}"
+    return int(said[1])
 
 
 def milliseconds(runner: str, done: subprocess.CompletedProcess[str]) -> float:

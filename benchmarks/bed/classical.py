@@ -56,12 +56,12 @@ def _trees() -> dict[str, Row]:
         "hist_gradient_boosting_classifier": (
             family,
             make("ensemble.HistGradientBoostingClassifier", max_iter=20),
-            {},
+            {"missing": True, "zipmap": False},
         ),
         "hist_gradient_boosting_regressor": (
             family,
             make("ensemble.HistGradientBoostingRegressor", max_iter=20),
-            {"kind": "regression"},
+            {"kind": "regression", "missing": True},
         ),
         "random_forest_classifier": (
             "random forest",
@@ -253,8 +253,9 @@ def _write(make: Make, options: dict[str, Any], path: Path) -> Feeds:
 
     warnings.simplefilter("ignore")
     kind, model = options.get("kind", "classes"), make()
-    random = np.random.default_rng(0)
-    x, y = _data(random, kind)
+    make_data = with_gaps if options.get("missing") else data
+    x, y = make_data(np.random.default_rng(0), kind)
+    _with_plain_numbers()
     model.fit(x) if kind in ("alone", "texts") else model.fit(x, y)
     types: list[Any] = [("x", FloatTensorType([None, COLUMNS]))]
     if kind == "texts":
@@ -270,7 +271,7 @@ def _write(make: Make, options: dict[str, Any], path: Path) -> Feeds:
         options={id(model): wanted} if wanted else None,
     )
     path.write_bytes(made.SerializeToString())
-    given, _ = _data(np.random.default_rng(1), kind)
+    given, _ = make_data(np.random.default_rng(1), kind)
     if kind == "columns":
         return {
             n: given[n].to_numpy()[:16, None].astype(np.float32 if n != "city" else object)
@@ -279,10 +280,23 @@ def _write(make: Make, options: dict[str, Any], path: Path) -> Feeds:
     return {"x": given[:16]}
 
 
+def _with_plain_numbers() -> None:
+    """Give onnx, which takes no truth values, those of histogram-based trees as integers."""
+    from skl2onnx.common import tree_ensemble
+
+    add = tree_ensemble.add_node
+    name = "nodes_missing_value_tracks_true"
+
+    def adding(*args: Any, **options: Any) -> None:
+        add(*args, **{**options, name: int(options.get(name, 0))})
+
+    tree_ensemble.add_node = adding
+
+
 CITIES = np.array(["Kitakyushu", "Fukuoka", "Tokyo", "Osaka"], object)
 
 
-def _data(random: np.random.Generator, kind: str) -> tuple[Any, Any]:
+def data(random: np.random.Generator, kind: str) -> tuple[Any, Any]:
     """Rows and targets."""
     if kind == "texts":
         return random.choice(CITIES, (ROWS, 2)), None
@@ -301,3 +315,10 @@ def _data(random: np.random.Generator, kind: str) -> tuple[Any, Any]:
         return x, score.astype(np.float32)
     classes = np.digitize(score, [0.0] if kind == "binary" else [-0.7, 0.7])
     return x, np.array(["low", "middle", "high"])[classes] if kind == "strings" else classes
+
+
+def with_gaps(random: np.random.Generator, kind: str) -> tuple[Any, Any]:
+    """Rows of which some numbers are missing, and targets."""
+    x, y = data(random, kind)
+    x[::5, 3] = np.nan
+    return x, y

@@ -1,9 +1,10 @@
-"""One model judged, in a process of its own: ``judging.py answers|limits FILE`` prints JSON.
+"""One model judged, in a process of its own: ``judging.py STEP FILE`` prints JSON.
 
 ``answers``: the largest difference from onnxruntime's outputs, relative to their largest value; the
-share of the time that native instructions take; nodes that run on the host, and why; the ratio of
-latencies, ours / onnxruntime's, in turns; the arena. ``limits``: the least limit on the whole
-process, and whether a process in a memory cgroup of that size ends with the same answer.
+share of the time that native instructions take; nodes that run on the host, and why; the arena.
+``ratios``: the ratio of latencies, ours / onnxruntime's, in turns, and how busy others kept the
+machine. ``limits``: the least limit on the whole process, and whether a process in a memory cgroup
+of that size ends with the same answer.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import re
 import statistics
 import sys
 import tempfile
@@ -24,14 +24,16 @@ from typing import Any
 import numpy as np
 
 THREADS = 2
-ROUNDS, MOST_S = 15, 4.0
+ROUNDS, MOST_S = 11, 2.5
 STEP = 256 << 10
 LOCK = Path(tempfile.gettempdir()) / "pelemay-bed.lock"
 PAUSE_S = 0.05
 """Before each run: threads of the runtime before it may still spin."""
 
-# What the other benchmarks have: real-time scheduling, memory cgroups.
+# What the other benchmarks have: comparing, real-time scheduling, memory cgroups.
 sys.path.append(str(Path(__file__).parents[1]))
+
+from compare import difference  # noqa: E402
 
 
 def oracle(path: Path) -> Any:
@@ -42,26 +44,6 @@ def oracle(path: Path) -> Any:
     options.intra_op_num_threads = THREADS
     options.log_severity_level = 3
     return ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-
-
-def difference(ours: Any, theirs: Any) -> float:
-    """The largest, relative to the largest value; infinite where there is nothing to compare."""
-    if isinstance(theirs, list):
-        theirs, ours = dict(enumerate(theirs)), dict(enumerate(ours))
-    if isinstance(theirs, Mapping):
-        if set(ours) != set(theirs):
-            return float("inf")
-        return max((difference(ours[key], theirs[key]) for key in theirs), default=0.0)
-    a, b = np.asarray(ours), np.asarray(theirs)
-    if a.shape != b.shape or a.dtype.kind != b.dtype.kind:
-        return float("inf")
-    if b.dtype.kind not in "fc":
-        return float(np.any(a != b))
-    wrong = ~((a == b) | (np.isnan(a) & np.isnan(b)))
-    scale = np.abs(b[np.isfinite(b)]).max(initial=1e-30)
-    with np.errstate(all="ignore"):
-        gaps = np.abs(a[wrong].astype(np.float64) - b[wrong]) / scale
-    return float(np.nan_to_num(gaps, nan=np.inf).max(initial=0.0))
 
 
 def feeds_of(path: Path) -> dict[str, Any]:
@@ -77,9 +59,7 @@ def answers(path: Path) -> dict[str, Any]:
     error = max(map(difference, found, expected), default=0.0)
     runnable = ours._prepared.runnable
     program = runnable.program_for(feeds) if hasattr(runnable, "program_for") else runnable
-    shown = facts(program, feeds)
-    runs = (lambda: ours.run(None, feeds), lambda: theirs.run(None, feeds))
-    return {"error": error, "file_bytes": path.stat().st_size, **shown, **latency(*runs)}
+    return {"error": error, "file_bytes": path.stat().st_size, **facts(program, feeds)}
 
 
 def facts(program: Any, feeds: Mapping[str, Any]) -> dict[str, Any]:
@@ -106,25 +86,40 @@ def facts(program: Any, feeds: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def latency(ours: Any, theirs: Any) -> dict[str, float]:
+def ratios(path: Path) -> dict[str, float]:
     """The median of the ratios, and of our times; A B A B, before all else on the machine."""
     from latency import schedule
 
-    pairs: list[tuple[float, float]] = []
+    from pelemay import InferenceSession
+
+    feeds, pairs = feeds_of(path), []
+    theirs, ours = oracle(path), InferenceSession(path, threads=THREADS)
     with LOCK.open("w") as alone:
         # Another run of the bed would be timed with this one.
         fcntl.flock(alone, fcntl.LOCK_EX)
         with suppress(PermissionError):
             schedule(os.SCHED_FIFO)
-        begin = time.perf_counter()
+        for session in (ours, theirs):
+            session.run(None, feeds)
+        begin, busy = time.perf_counter(), _busy_of_others()
         while len(pairs) < 3 or (len(pairs) < ROUNDS and time.perf_counter() - begin < MOST_S):
-            pairs.append((_seconds(ours), _seconds(theirs)))
+            pairs.append([_seconds(lambda s=s: s.run(None, feeds)) for s in (ours, theirs)])
+        there = (time.perf_counter() - begin) * (os.cpu_count() or 1)
+        others = (_busy_of_others() - busy) / there
         with suppress(PermissionError):
             schedule(os.SCHED_OTHER)
     return {
         "ratio": statistics.median(a / b for a, b in pairs),
         "ms": statistics.median(a for a, _ in pairs) * 1e3,
+        "others": max(0.0, others),
     }
+
+
+def _busy_of_others() -> float:
+    """Seconds that the processors have worked for anything but this process."""
+    user, nice, system = map(int, Path("/proc/stat").read_text().split()[1:4])
+    own = os.times()
+    return (user + nice + system) / os.sysconf("SC_CLK_TCK") - own.user - own.system
 
 
 def _seconds(run: Any) -> float:
@@ -135,22 +130,44 @@ def _seconds(run: Any) -> float:
 
 
 def limits(path: Path) -> dict[str, Any]:
-    """The least limit that runs, by what refusals say, and a run in a cgroup of that size."""
+    """The least limit that a process runs in, and how one ends that is given a step less.
+
+    The program is the one of the least budget. A process that may hold nothing says with which
+    limit it would run; the limits tried are that one and those a step below, as long as they run.
+    """
     import limits as cgroups
 
     with tempfile.TemporaryDirectory() as folder:
         case = cgroups.Case(str(path), Path(folder), feeds_of(path))
-        base = cgroups.base_of("python")
-        found = cgroups.tried("python", case, base, base, 1)
-        limit = -(-(found.least or base) // STEP) * STEP
-        for _ in range(8):
-            outcome = cgroups.tried("python", case, limit, base, 1)
-            if outcome.result != "refused":
-                break
-            said = re.search(r"least=(\d+)", outcome.note)
-            limit = max(limit + STEP, -(-int(said[1]) // STEP) * STEP if said else 0)
-    return {"least": limit, "in_cgroup": outcome.result, "charged": outcome.charged}
+        program = least_program(path, case.shapes, Path(folder) / "least.plm")
+        limit = cgroups.least_named("python", case, program)
+        found = cgroups.ran("python", case, program, limit, 1)
+        below = found
+        while below.result == "ran":
+            found, below = below, cgroups.ran("python", case, program, below.limit - STEP, 1)
+    told = {"least": found.limit, "in_cgroup": found.result, "charged": found.charged}
+    return {**told, "below": below.result, "note": found.note or below.note}
+
+
+def least_program(path: Path, shapes: Mapping[str, Any], output: Path) -> Path:
+    """The program of the least budget, as ``pelemay compile --budget`` writes it."""
+    from pelemay import pipeline
+    from pelemay.errors import MemoryLimitError
+    from pelemay.importers import load
+    from pelemay.program.plans import Plans
+    from pelemay.program.write import write_program
+
+    model, least = load(path), 0
+    budgets = pipeline.budgets(model, shapes)
+    try:
+        budgets.within(least)
+    except MemoryLimitError as error:
+        least = error.least_bytes or 0
+    program = budgets.within(least).made.program
+    write_program(Plans.of([program], model.release), output, release=model.release)
+    return output
 
 
 if __name__ == "__main__":
-    print(json.dumps({"answers": answers, "limits": limits}[sys.argv[1]](Path(sys.argv[2]))))
+    steps = {"answers": answers, "ratios": ratios, "limits": limits}
+    print(json.dumps(steps[sys.argv[1]](Path(sys.argv[2]))))
