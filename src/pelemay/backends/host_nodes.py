@@ -65,6 +65,23 @@ class HostNodes:
             self._gathered = ([], [])
             self._run(self._graph(entry), given, taken)
 
+    def load(self) -> int:
+        """Load what the nodes need, and say what running them takes beside it.
+
+        Returns
+        -------
+        int
+            Bytes, as :func:`pelemay.backends.beside.peak_bytes` estimates them.
+        """
+        from pelemay.backends.beside import peak_bytes
+        from pelemay.backends.reference import load_for
+
+        graphs = [self._graph(entry) for entry in range(len(self.metadata.get("host", ())))]
+        graphs += [self._tail.graph] if self.metadata.get("tail") else []
+        for graph in graphs:
+            load_for(graph)
+        return max(map(peak_bytes, graphs), default=0)
+
     def run_tail(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """The outputs that only the tail makes; ``values`` has inputs and outputs of the trunk."""
         tail = self._tail

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from pelemay.backends.in_place import InPlace
-from pelemay.backends.programs import ProgramRunnable, opened
+from pelemay.backends.programs import ProgramRunnable, load_host, opened
 from pelemay.backends.protocol import Runnable
 from pelemay.engine import native, workers_of
 from pelemay.errors import MemoryLimitError, UnsupportedError
@@ -176,21 +176,31 @@ class _Compiler:
         self.workers = workers_of(threads)
 
     def __call__(self, shapes: Shapes, values: Values) -> Path:
+        if self.limit is None:
+            return self._compiled(shapes, values, None)
+        from pelemay.memory import room_within
+
+        found = self._compiled(shapes, values, room_within(self.limit, self.workers))
+        beside = load_host(found)
+        if beside is None:
+            return found
+        # What it leaves to the reference backend is loaded now, and seen in what is held.
+        return self._compiled(shapes, values, room_within(self.limit, self.workers) - beside)
+
+    def _compiled(self, shapes: Shapes, values: Values, room: int | None) -> Path:
         from pelemay import cache
         from pelemay.target import Target
 
-        target, room = Target(weights=self.weights), 0
-        if self.limit is not None:
-            from pelemay.memory import room_within, too_small
-
-            room = room_within(self.limit, self.workers)
-            # Whole steps, so that a run after this one finds the same program.
-            target = Target(budget_bytes=max(room, 0) // STEP * STEP, weights=self.weights)
+        # Whole steps, so that a run after this one finds the same program.
+        budget = None if room is None else max(room, 0) // STEP * STEP
+        target = Target(budget_bytes=budget, weights=self.weights)
         try:
             return cache.compiled(self.path, shapes=shapes, values=values, target=target)
         except MemoryLimitError as error:
-            if self.limit is None or not error.least_bytes:
+            if self.limit is None or room is None or not error.least_bytes:
                 raise
+            from pelemay.memory import too_small
+
             least = -(-error.least_bytes // STEP) * STEP
             because = f"the values at {error.where}" if error.where else ""
             raise too_small(self.limit, room, least, because).at(os.fspath(self.path)) from error

@@ -25,6 +25,8 @@ from pelemay.errors import InputError, ModelError
 from pelemay.graph import DType
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from pelemay.backends.host_nodes import HostNodes
     from pelemay.memory import Claim, Limit
 
@@ -81,7 +83,9 @@ class ProgramRunnable:
         if verify != "never":
             verify_weights(self.program)
         self.metadata = metadata_of(self.program) if metadata is None else metadata
-        self._host = self._host_nodes(threads=threads, isa=isa, compiles=limit is None)
+        self._host = _host_nodes(
+            self.program, self.metadata, threads=threads, isa=isa, compiles=limit is None
+        )
         self._called = self._host if self.metadata.get("host") else None
         self._claim: Claim | None = None
         room = None if limit is None else self._room(limit, workers_of(threads))
@@ -91,23 +95,16 @@ class ProgramRunnable:
         self.inputs: tuple[str, ...] = tuple(self.metadata["program_inputs"])
         self.outputs: tuple[str, ...] = tuple(self.metadata["program_outputs"])
 
-    def _host_nodes(self, **options: Any) -> HostNodes | None:
-        """What runs nodes on the host; not loaded for a program that leaves none there."""
-        if not self.metadata.get("host") and not self.metadata.get("tail"):
-            return None
-        from pelemay.backends.host_nodes import HostNodes
-
-        return HostNodes(self.program, self.metadata, **options)
-
     def _room(self, limit: Limit, workers: int) -> int:
         """What weights may take, beside everything else that the process holds in a run."""
         from pelemay.memory import Claim, room_within, too_small
 
         program = self.program
         need = program.stream_need()
+        beside = self._host.load() if self._host else 0
         ends = sum(_nbytes(*end[1:]) for end in (*program.inputs, *program.outputs))
         scratch = program.scratch_bytes(workers)
-        others = program.arena_bytes + scratch + ends + need["overhead"]
+        others = program.arena_bytes + scratch + ends + beside + need["overhead"]
         room = room_within(limit, workers)
         if room < others + need["least"]:
             because = f"the values at {self.metadata.get('arena_set_by') or 'all operations'}"
@@ -223,6 +220,29 @@ def opened(source: Any, *, streamed: bool = False) -> Any:
     return (
         source if isinstance(source, native().Program) else open_program(source, streamed=streamed)
     )
+
+
+def _host_nodes(program: Any, metadata: Mapping[str, Any], **options: Any) -> HostNodes | None:
+    """What runs nodes on the host; not loaded for a program that leaves none there."""
+    if not metadata.get("host") and not metadata.get("tail"):
+        return None
+    from pelemay.backends.host_nodes import HostNodes
+
+    return HostNodes(program, metadata, **options)
+
+
+def load_host(path: Path) -> int | None:
+    """Load what a program's nodes on the host need, and say what running them takes beside it.
+
+    Returns
+    -------
+    int or None
+        Bytes, as :meth:`HostNodes.load <pelemay.backends.host_nodes.HostNodes.load>` gives them;
+        None where all of the program has instructions.
+    """
+    program = opened(path, streamed=True)
+    host = _host_nodes(program, metadata_of(program))
+    return host.load() if host else None
 
 
 def differing(metadata: Mapping[str, Any], feeds: Mapping[str, Any]) -> list[str]:

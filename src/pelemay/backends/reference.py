@@ -14,19 +14,36 @@ from typing import Any
 
 from pelemay.backends.in_place import InPlace
 from pelemay.backends.packages import CONVERTING
-from pelemay.graph import Graph
+from pelemay.graph import Graph, Node, walk
 from pelemay.graph.evaluate import Executor, Table, evaluate
+from pelemay.graph.operations import find
 
 Wrap = Callable[[Executor], Executor]
+
+
+FALLBACK = ("pelemay.backends.fallback", "onnx.reference")
+"""Loaded for nodes that the table lacks."""
 
 
 def numpy_table() -> Table:
     """The executor over NumPy, with ``onnx.reference`` for what the table lacks."""
     import array_api_compat.numpy as xp
 
+    return Table(xp, fallback=_on_onnx)
+
+
+def _on_onnx(node: Node, inputs: list[Any], attributes: dict[str, Any]) -> tuple[Any, ...]:
     from pelemay.backends.fallback import run_node
 
-    return Table(xp, fallback=run_node)
+    return run_node(node, inputs, attributes)
+
+
+def load_for(graph: Graph) -> None:
+    """Import what the nodes of a graph need; what they take is then seen before they run."""
+    numpy_table()
+    if not all(node.version == 0 and find(node.op, node.domain) for _, node in walk(graph)):
+        for module in FALLBACK:
+            import_module(module)
 
 
 @dataclass(frozen=True)
@@ -62,7 +79,7 @@ class ReferenceBackend(InPlace):
         """Import NumPy, onnx and the operation table."""
         from pelemay.graph.operations import table
 
-        for module in (*CONVERTING, "pelemay.serialization"):
+        for module in (*CONVERTING, *FALLBACK, "pelemay.serialization"):
             import_module(module)
         numpy_table()
         table()
