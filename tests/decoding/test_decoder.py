@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pelemay
 from pelemay.decoding import Context, Decoder
 from pelemay.decoding.buffers import with_buffers
 from pelemay.decoding.compiling import compile_decoder
+from pelemay.decoding.positions import with_counts
 from pelemay.decoding.roles import roles_of
 from pelemay.errors import InputError, UnsupportedError
 from pelemay.graph import Graph, check
@@ -30,6 +32,9 @@ LONG = [*range(3, 40), *PROMPT]
 FORMS: dict[str, Callable[[], Any]] = {
     "optimum": lambda: optimum(SIZES),
     "optimum like Qwen2": lambda: optimum(QWEN, seed=1),
+    "optimum, positions counted": lambda: optimum(SIZES, counted=True),
+    "optimum, a window": lambda: optimum(SIZES, window=24),
+    "optimum like Gemma3": lambda: optimum(SIZES, counted=True, window=24),
     "genai": lambda: genai(SIZES),
     "genai of float32": lambda: genai(SIZES, bits=32),
     "opset 24": lambda: opset24(SIZES),
@@ -49,7 +54,7 @@ class Spoken:
 
     def generate(self, prompt: list[int], count: int) -> Iterator[int]:
         past = {
-            name: np.zeros((1, end.shape[1], 0, end.shape[3]), np.float32)
+            name: np.zeros((1, end.shape[1], 0, SIZES.size), np.float32)
             for name, end in self.inputs.items()
             if name.startswith("past")
         }
@@ -220,9 +225,23 @@ def test_models_that_are_no_decoders_are_refused() -> None:
     with pytest.raises(InputError, match="no output goes with"):
         roles_of(("input_ids", "past_key_values.0.key"), ("logits",))
     graph = from_proto(optimum(SIZES)).graph
-    roles = roles_of([n for n in graph.inputs if n != "position_ids"], graph.outputs)
+    others = [name for name in graph.inputs if name != "attention_mask"]
+    with pytest.raises(UnsupportedError, match="no input 'attention_mask'"):
+        with_buffers(graph, roles_of(others, graph.outputs))
+    graph, roles = with_buffers(graph, roles_of(graph.inputs, graph.outputs))
+    hidden = replace(roles, inputs=tuple(n for n in roles.inputs if n != "position_ids"))
     with pytest.raises(UnsupportedError, match="no input 'position_ids'"):
-        with_buffers(graph, roles)
+        with_counts(graph, hidden)
+
+
+def test_what_counts_no_tokens_is_left_as_it_is() -> None:
+    graph = from_proto(optimum(SIZES)).graph
+    found = with_buffers(graph, roles_of(graph.inputs, graph.outputs))
+    assert with_counts(*found) == found
+    graph = from_proto(optimum(SIZES, counted=True, window=8)).graph
+    graph, roles = with_counts(*with_buffers(graph, roles_of(graph.inputs, graph.outputs)))
+    check(graph)
+    assert roles.inputs[-1] == "tokens_read"
 
 
 def test_caches_of_two_kinds_are_refused() -> None:
@@ -234,8 +253,6 @@ def test_caches_of_two_kinds_are_refused() -> None:
 
 
 def _other_way(node: Any) -> Any:
-    from dataclasses import replace
-
     if node.outputs != ("present.0.key",):
         return node
     return replace(node, inputs=node.inputs[::-1])

@@ -18,7 +18,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from pelemay.decoding.roles import MASK, POSITIONS, ROWS, TOKENS, Roles
+from pelemay.decoding.roles import MASK, ROWS, TOKENS, Roles
 from pelemay.errors import UnsupportedError
 from pelemay.graph import ArrayConstant, DType, Graph, Node, TensorType
 from pelemay.passes.matching import is_standard
@@ -55,10 +55,9 @@ def with_buffers(graph: Graph, roles: Roles) -> tuple[Graph, Roles]:
         if index is None:
             what = f"'{past}' is not joined with new keys or values along its tokens"
             raise UnsupportedError(what, hint="the other caches are")
-    for name in (MASK, POSITIONS):
-        if name not in roles.inputs:
-            what = f"the model has no input '{name}'"
-            raise UnsupportedError(what, hint="without it the rows of a cache cannot be chosen")
+    if MASK not in roles.inputs:
+        what = f"the model has no input '{MASK}'"
+        raise UnsupportedError(what, hint="without it the rows of a cache cannot be chosen")
     return _Buffers(rewriter, {p: i for p, i in grown.items() if i is not None}).made(roles)
 
 

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 from pelemay import pipeline
 from pelemay.decoding.buffers import with_buffers
+from pelemay.decoding.positions import with_counts
 from pelemay.decoding.roles import roles_of
-from pelemay.decoding.sizes import Context, cases_for
+from pelemay.decoding.sizes import Context, cache_types, cases_for
 
 if TYPE_CHECKING:
     from pelemay.importers import Model
@@ -51,12 +52,12 @@ def compile_decoder(
         If its caches cannot be written in place.
     """
     roles = roles_of(*((end.name for end in ends) for ends in (model.inputs, model.outputs)))
-    graph, roles = with_buffers(model.graph, roles)
+    graph, roles = with_counts(*with_buffers(model.graph, roles))
     buffered = _of(model, graph)
     return pipeline.compile(
         buffered,
         output,
-        cases=cases_for(context, roles, graph.inputs),
+        cases=cases_for(context, roles, {**graph.inputs, **cache_types(graph, roles)}),
         target=target,
         allow_fallback=allow_fallback,
         progress=progress,

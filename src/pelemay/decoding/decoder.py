@@ -17,6 +17,7 @@ from pelemay.decoding.roles import (
     MASK,
     PLACES,
     POSITIONS,
+    READ,
     ROWS,
     TOKENS,
     Roles,
@@ -194,6 +195,7 @@ class Decoder:
             PLACES: np.array([self.used], np.int64),
             COUNTS: np.array([self.used + step], np.int64),
             ROWS: np.array([row], np.int64),
+            READ: np.array([self.used], np.int64),
         }
         given = {name: _as(self._plans[0], name, known[name]) for name in self._roles.inputs}
         return {**given, **self._caches}

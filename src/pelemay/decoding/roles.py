@@ -20,6 +20,9 @@ PLACES, COUNTS = "write_indices", "nonpad_kv_seqlen"
 ROWS = "cache_rows"
 """The input that :mod:`pelemay.decoding.buffers` adds: the row from which new keys are written."""
 
+READ = "tokens_read"
+"""The input that :mod:`pelemay.decoding.positions` adds: how many tokens were read before."""
+
 LOGITS = "logits"
 
 _PAST = re.compile(r"past(_key_values|_key|_value|_kv|)([._].*|\d*)")
@@ -72,7 +75,7 @@ def roles_of(inputs: Iterable[str], outputs: Iterable[str]) -> Roles:
     others = tuple(name for name in given if name not in caches)
     known = (TOKENS, MASK, POSITIONS, PLACES, COUNTS)
     for name in others:
-        if name not in (*known, ROWS):
+        if name not in (*known, ROWS, READ):
             what = f"'{name}' is no input that a decoder is known to have"
             raise InputError(what, hint=f"known are {', '.join(known)}, and past keys and values")
     if TOKENS not in others or LOGITS not in made:

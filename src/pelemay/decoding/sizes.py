@@ -13,9 +13,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pelemay.cases import Case
-from pelemay.decoding.roles import COUNTS, MASK, PLACES, POSITIONS, ROWS, TOKENS, Roles
+from pelemay.decoding.roles import COUNTS, MASK, PLACES, POSITIONS, READ, ROWS, TOKENS, Roles
 from pelemay.errors import InputError
-from pelemay.graph import TensorType, ValueType
+from pelemay.graph import Graph, TensorType, ValueType
+from pelemay.graph.typing import infer
 
 PROMPT = 32
 """Tokens of a prompt that are read at once, if nobody says how many."""
@@ -64,10 +65,34 @@ def cases_for(context: Context, roles: Roles, types: Mapping[str, ValueType | No
     return [Case(_shapes(context.tokens, step, roles, types)) for step in context.steps]
 
 
+def cache_types(graph: Graph, roles: Roles) -> dict[str, ValueType | None]:
+    """The types of the caches; the size of a head that an input leaves open is its output's.
+
+    onnxruntime-genai's model builder leaves it open.
+    """
+    typed = infer(graph)
+    return {
+        past: _closed(typed.type_of(past), typed.type_of(present))
+        for past, present in roles.caches.items()
+    }
+
+
+def _closed(past: ValueType | None, present: ValueType | None) -> ValueType | None:
+    shapes = [kind.shape for kind in (past, present) if isinstance(kind, TensorType)]
+    if len(shapes) < 2 or None in shapes or not isinstance(past, TensorType):
+        return past
+    own, other = (shape or () for shape in shapes)
+    if len(own) != 4 or len(other) != 4:
+        return past
+    known = (a if isinstance(a, int) else b for a, b in zip(own[1::2], other[1::2], strict=True))
+    heads, size = known
+    return TensorType(past.dtype, (own[0], heads, own[2], size))
+
+
 def _shapes(
     room: int, step: int, roles: Roles, types: Mapping[str, ValueType | None]
 ) -> dict[str, tuple[int, ...]]:
-    known: dict[str, tuple[int, ...]] = dict.fromkeys((PLACES, COUNTS, ROWS), (1,))
+    known: dict[str, tuple[int, ...]] = dict.fromkeys((PLACES, COUNTS, ROWS, READ), (1,))
     known |= {TOKENS: (1, step), MASK: (1, room), POSITIONS: (1, step)}
     found = {name: known[name] for name in roles.inputs}
     for name in roles.caches:

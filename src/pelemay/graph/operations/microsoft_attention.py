@@ -246,6 +246,7 @@ def group_query_attention(
     local_window_size: int = -1,
     rotary_interleaved: int = 0,
     scale: float = 0.0,
+    sliding_window_cache: int = 0,
     smooth_softmax: int = 0,
     softcap: float = 0.0,
 ) -> tuple[Array, Array, Array]:
@@ -253,13 +254,17 @@ def group_query_attention(
 
     ``seqlens_k`` is one less than how many tokens of each sample there are with the new ones: new
     keys and values take the places behind those that are there, and what lies behind them is not
-    read. So the present can be the past's own memory. Ainslie et al., arXiv 2305.13245.
+    read. So the present can be the past's own memory. A cache of a window may have room for more
+    than the window: nothing leaves it then. Ainslie et al., arXiv 2305.13245.
     """
     if smooth_softmax or head_sink is not None:
         raise UnsupportedError("GroupQueryAttention with sinks")
     q, k, v = _grouped(query, key, value, (num_heads, kv_num_heads))
     q, k, v = _heads(xp, q, num_heads), _heads(xp, k, kv_num_heads), _heads(xp, v, kv_num_heads)
     tokens, whole = q.shape[2], _whole(total_sequence_length)
+    if sliding_window_cache and past_key is not None and 0 < past_key.shape[2] < whole:
+        what = f"GroupQueryAttention with a cache of {past_key.shape[2]} for {whole} tokens"
+        raise UnsupportedError(what, hint="give it room for all: what leaves a window is kept")
     ends = cast(xp, xp.reshape(seqlens_k, (-1,)), DType.INT64) + 1
     first = tokens == whole
     starts = xp.zeros((q.shape[0],), dtype=xp.int64) if first else ends - tokens

@@ -121,10 +121,10 @@ class Form:
         return name
 
     def caches(
-        self, layer: int, tokens: int | str, grown: int | str
+        self, layer: int, tokens: int | str, grown: int | str, size: int | str = 0
     ) -> tuple[list[str], list[str]]:
         """Inputs for past keys and values, and the names of the outputs that go with them."""
-        shape = ("batch_size", self.sizes.shared, tokens, self.sizes.size)
+        shape = ("batch_size", self.sizes.shared, tokens, size or self.sizes.size)
         past, present = [], []
         for kind in ("key", "value"):
             past.append(self.end(f"past_key_values.{layer}.{kind}", shape, TensorProto.FLOAT))
@@ -216,20 +216,25 @@ def _joined(form: Form, x: str, layer: int) -> str:
     return form.op("Reshape", (y, shape), f"{scope}/out/Reshape")
 
 
-def optimum(sizes: Sizes, *, seed: int = 0) -> Any:
-    """As optimum exports it: keys and values grow by ``Concat``, everything is written out."""
+def optimum(sizes: Sizes, *, seed: int = 0, counted: bool = False, window: int = 0) -> Any:
+    """As optimum exports it: keys and values grow by ``Concat``, everything is written out.
+
+    Where positions are ``counted`` there is no input for them, as of Gemma; attention may be of a
+    ``window`` of so many tokens, as Mistral's.
+    """
     form = Form(sizes, seed)
     total = "past_sequence_length + sequence_length"
     form.end("input_ids", ("batch_size", "sequence_length"))
     form.end("attention_mask", ("batch_size", total))
-    form.end("position_ids", ("batch_size", "sequence_length"))
-    _write_mask(form)
+    if not counted:
+        form.end("position_ids", ("batch_size", "sequence_length"))
+    _write_mask(form, window)
     _write_angles(form)
     _network(form, _written_norm, _written_attention)
     return form.model(17)
 
 
-def _write_mask(form: Form) -> None:
+def _write_mask(form: Form, window: int) -> None:
     """What is added to scores: nothing where a key is seen."""
     zero, one, two = (form.constant(str(n), n) for n in range(3))
     tokens = form.op("Gather", (form.op("Shape", ("input_ids",), "ids_shape"), one), "tokens")
@@ -245,6 +250,10 @@ def _write_mask(form: Form) -> None:
     mask = form.op("Cast", ("attention_mask",), "mask_bool", to=TensorProto.BOOL)
     mask = form.op("Unsqueeze", (mask, form.constant("axes_1_2", (1, 2))), "mask_4")
     seen = form.op("And", (causal, mask), "seen")
+    if window:
+        first = form.op("Sub", ("rows", form.constant("window", window)), "window_first")
+        inside = form.op("Greater", (keys, first), "inside")
+        seen = form.op("And", (seen, inside), "seen_inside")
     numbers = [form.constant(f"add_{n}", v, "float32") for n, v in enumerate((0.0, HIDDEN))]
     form.op("Where", (seen, *numbers), "added_mask")
 
@@ -257,7 +266,10 @@ def one_axis(form: Form) -> str:
 def _write_angles(form: Form) -> None:
     frequencies = np.concatenate([_frequencies(form.sizes)] * 2)[None, None]
     turns = form.constant("inv_freq", frequencies, "float32")
-    places = form.op("Cast", ("position_ids",), "places", to=TensorProto.FLOAT)
+    given = "position_ids"
+    if all(end.name != given for end in form.inputs):
+        given = form.op("Unsqueeze", ("queries", form.constant("axis_0", (0,))), "counted")
+    places = form.op("Cast", (given,), "places", to=TensorProto.FLOAT)
     places = form.op("Unsqueeze", (places, form.constant("axis_2", (2,))), "places_3")
     angles = form.op("Mul", (places, turns), "angles")
     for name in ("Cos", "Sin"):
@@ -350,12 +362,15 @@ def _simplified_norm(form: Form, x: str, name: str) -> str:
 
 def _grouped_attention(form: Form, layer: int, x: str) -> str:
     s = form.sizes
-    past, present = form.caches(layer, "past_sequence_length", "total_sequence_length")
-    inputs = (*_qkv(form, layer, x), *past, "seqlens_k", "total_seq_len", *_angles(form))
+    grown = ("past_sequence_length", "total_sequence_length")
+    past, present = form.caches(layer, *grown, "kv_cache_dim")
+    scope = f"/model/layers.{layer}/attn"
+    packed = form.projected(x, f"{scope}/qkv_proj", (s.heads + 2 * s.shared) * s.size)
+    inputs = (packed, "", "", *past, "seqlens_k", "total_seq_len", *_angles(form))
     return form.op(
         "GroupQueryAttention",
         inputs,
-        f"/model/layers.{layer}/attn/GroupQueryAttention",
+        f"{scope}/GroupQueryAttention",
         *present,
         domain=MICROSOFT,
         num_heads=s.heads,
