@@ -262,9 +262,7 @@ def group_query_attention(
     q, k, v = _grouped(query, key, value, (num_heads, kv_num_heads))
     q, k, v = _heads(xp, q, num_heads), _heads(xp, k, kv_num_heads), _heads(xp, v, kv_num_heads)
     tokens, whole = q.shape[2], _whole(total_sequence_length)
-    if sliding_window_cache and past_key is not None and 0 < past_key.shape[2] < whole:
-        what = f"GroupQueryAttention with a cache of {past_key.shape[2]} for {whole} tokens"
-        raise UnsupportedError(what, hint="give it room for all: what leaves a window is kept")
+    _check_room(past_key if sliding_window_cache else None, whole)
     ends = cast(xp, xp.reshape(seqlens_k, (-1,)), DType.INT64) + 1
     first = tokens == whole
     starts = xp.zeros((q.shape[0],), dtype=xp.int64) if first else ends - tokens
@@ -276,9 +274,8 @@ def group_query_attention(
         q, k = (_turned(xp, x, cos_cache, sin_cache, **turn) for x in (q, k))
     keys = _scattered(xp, past_key, k, starts, whole)
     values = _scattered(xp, past_value, v, starts, whole)
-    options: dict[str, Any] = {"is_causal": 1, "softcap": softcap}
-    if scale:
-        options["scale"] = scale
+    scale = scale or q.shape[3] ** -0.5
+    options: dict[str, Any] = {"is_causal": 1, "softcap": softcap, "scale": scale}
     if local_window_size > 0:
         options["left_window_size"] = local_window_size - 1
     read = (k, v) if first else (keys, values)
@@ -297,6 +294,12 @@ def _grouped(
     size = query.shape[-1] // (many + 2 * few)
     q, k, v = _parts(query, (many * size, few * size, few * size))
     return q, k, v
+
+
+def _check_room(cache: Array | None, whole: int) -> None:
+    if cache is not None and 0 < cache.shape[2] < whole:
+        what = f"GroupQueryAttention with a cache of {cache.shape[2]} for {whole} tokens"
+        raise UnsupportedError(what, hint="give it room for all: what leaves a window is kept")
 
 
 def _whole(total: Array) -> int:
