@@ -1,6 +1,7 @@
 """Networks in memory cgroups of exactly the limit: does each run or is it refused, and rightly?
 
-    python benchmarks/limits.py [--models NAME...] [--limits N] [--runners python pelemay-run]
+    python benchmarks/limits.py [--models NAME...] [--limits N]
+                                [--runners python command pelemay-run]
                                 [--weights int8] [--least-only] [--repeat N] [--json FILE]
 
 Needs cgroups of version 1 that may be made (root). For every network the least limit is found
@@ -12,6 +13,10 @@ limit; programs are compiled for it outside, from the cache. Judged are:
   than float32, of that of the same weights without a limit;
 * refused: nothing was read, exit code 1, and the limit is below the least;
 * killed, wrong, exceeded: what must not happen.
+
+Runners are a script with a session, the command ``pelemay run``, and the tool without Python.
+Modules have their bytecode on disk, as pip leaves them: a process that compiles their text holds
+half a MiB more.
 
 ``charged`` is memory.max_usage_in_bytes, page cache and kernel memory included.
 """
@@ -47,6 +52,7 @@ MODELS = (
     "bert_mini",
     "yolov8n",
 )
+RUNNERS = ("python", "command", "pelemay-run")
 GROUPS = Path("/sys/fs/cgroup/memory")
 MIB = 1 << 20
 STEP = 256 << 10
@@ -74,7 +80,7 @@ print(json.dumps(times))
 """
 
 HELD = """
-import pelemay.session, pelemay.backends.programs
+import pelemay.session, pelemay.backends.native, {more}
 from pelemay.memory import held
 print(held())
 """
@@ -137,8 +143,15 @@ class Case:
         return max((self._gap(i, y) for i, y in enumerate(self.expected)), default=0.0)
 
     def _gap(self, index: int, expected: Any) -> float:
-        found = np.load(self.folder / f"out{index}.npy", allow_pickle=True)
+        found = self.found(index)
         return difference(list(found) if isinstance(expected, list) else found, expected)
+
+    def found(self, index: int) -> Any:
+        """An output as the run wrote it."""
+        packed = self.folder / "out.npz"
+        if packed.exists():
+            return np.load(packed, allow_pickle=True)[self.outputs[index]]
+        return np.load(self.folder / f"out{index}.npy", allow_pickle=True)
 
 
 WEIGHTS = "f32"
@@ -149,7 +162,8 @@ def base_of(runner: str) -> int:
     """What a process of this kind holds before a run, about."""
     if runner == "pelemay-run":
         return MIB
-    done = subprocess.run([sys.executable, "-c", HELD], capture_output=True, text=True, check=True)
+    code = HELD.format(more="pelemay.cli.run" if runner == "command" else "sys")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     return int(done.stdout)
 
 
@@ -161,6 +175,10 @@ def command(runner: str, case: Case, program: Path, limit: int, repeat: int) -> 
             *(sys.executable, "-c", PYTHON, str(program), str(limit)),
             *(str(case.folder), names, str(repeat)),
         ]
+    if runner == "command":
+        named = [f"--input={n}={case.folder}/in{i}.npy" for i, n in enumerate(case.feeds)]
+        more = [f"--output={case.folder}/out.npz", f"--memory-limit={limit}"]
+        return [sys.executable, "-m", "pelemay", "run", str(program), *named, *more]
     tool = Path(sys.executable).with_name("pelemay-run")
     inputs = [f"--input={n}={case.folder}/in{i}.npy" for i, n in enumerate(case.feeds)]
     outputs = [f"--output={n}={case.folder}/out{i}.npy" for i, n in enumerate(case.outputs)]
@@ -198,7 +216,7 @@ def ran(runner: str, case: Case, program: Path, limit: int, repeat: int) -> Outc
     from pelemay.engine import open_program
 
     arena = int(open_program(program).arena_bytes)
-    for old in case.folder.glob("out*.npy"):
+    for old in case.folder.glob("out*.np?"):
         old.unlink()
     done, charged, killed = in_group(command(runner, case, program, limit, repeat), limit)
     made = Outcome(case.name, runner, limit, "ran", 0.0, charged, arena)
@@ -256,13 +274,16 @@ def least_limit(runner: str, case: Case, base: int) -> int:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--models", nargs="+", default=list(MODELS))
-    parser.add_argument("--runners", nargs="+", default=["python", "pelemay-run"])
+    parser.add_argument("--runners", nargs="+", default=["python", "pelemay-run"], choices=RUNNERS)
     parser.add_argument("--limits", type=int, default=12)
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--weights", default="f32", choices=["f32", "f16", "bf16", "int8"])
     parser.add_argument("--least-only", action="store_true", help="only find the least limits")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    for runner in options.runners:
+        base_of(runner)  # Writes the bytecode.
     global WEIGHTS
     WEIGHTS = options.weights
     found: list[Outcome] = []
