@@ -25,6 +25,7 @@ from pelemay.signature import Signature
 from pelemay.target import Target
 from support import integers
 from support.plans import Builder
+from support.processes import environment
 
 GROUPS = Path("/sys/fs/cgroup/memory")
 
@@ -47,7 +48,8 @@ def network() -> Any:
 
 @pytest.fixture(scope="module")
 def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("limits") / "network.plm"
+    folder = tmp_path_factory.mktemp("limits")
+    path = folder / "network.plm"
     least = needs_of(compile_graph(network()), 2)
     assert least.most > 6 << 20, least
     assert least.arena > 1 << 20, least
@@ -57,6 +59,7 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
         graph, target=Target(budget_bytes=5 << 20), metadata=metadata(signature.to_metadata())
     )
     write_program(made, path)
+    ran(path, folder, "64MiB")  # Whatever comes after finds the bytecode of all modules.
     return path
 
 
@@ -96,7 +99,9 @@ def ran(program: Path, folder: Path, limit: str, runs: int = 1, group: Path | No
     if group is not None:
         enter = f'echo $$ > {group}/cgroup.procs && exec "$@"'
         command = ["sh", "-c", enter, "sh", *command]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=120, check=False, env=environment()
+    )
     assert done.returncode == 0, (done.returncode, done.stderr)
     return json.loads(done.stdout)
 
