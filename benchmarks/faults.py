@@ -21,6 +21,7 @@ TIMES = {
     "kill_download": 200,
     "full_disk": 60,
     "truncate": 200,
+    "truncate_model": 200,
     "truncate_tool": 50,
     "memory": 1,
     "reads": 1,

@@ -135,6 +135,7 @@ static int fill(PyObject *module) {
   if (!state->error || PyModule_AddObjectRef(module, "NativeError", state->error)) return -1;
   if (add_type(module, &pm_program_spec, &state->program_type)) return -1;
   if (add_type(module, &pm_runner_spec, NULL)) return -1;
+  if (add_type(module, &pm_mapped_spec, NULL)) return -1;
   if (add_texts(module, "OPCODES", pm_opcode_text, PM_OPCODE_COUNT)) return -1;
   if (add_texts(module, "DTYPES", pm_dtype_text, PM_DTYPE_COUNT)) return -1;
   if (add_texts(module, "STATUSES", status_name, PM_STATUS_COUNT)) return -1;

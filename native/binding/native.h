@@ -32,6 +32,7 @@ static inline pm_file *pm_file_of(ProgramObject *self) { return self->root ? &se
 
 extern PyType_Spec pm_program_spec;
 extern PyType_Spec pm_runner_spec;
+extern PyType_Spec pm_mapped_spec;
 extern PyMethodDef pm_module_methods[];
 
 /* Raise pelemay._native.NativeError(status, text, instruction or None, operand or None). */

@@ -10,6 +10,7 @@ typedef struct {
   const uint8_t *bytes; /* NULL where nothing is mapped */
   size_t nbytes;
   atomic_bool lost; /* whether pages of it were found to be gone: see guard.h */
+  void (*on_loss)(void); /* called from the handler of the signal when the first one was; NULL: nothing */
 } pm_file;
 
 /* Map a whole file for reading. errno says what went wrong after PM_E_IO. */

@@ -10,10 +10,11 @@
 
 typedef struct {
   pm_file *file;
-  int slot;
+  _Atomic(pm_file *) *slot;
 } pm_guard;
 
-/* PM_E_CHANGED where the file was lost before. Any number of threads may hold guards, of one file as well. */
+/* PM_E_CHANGED where the file was lost before. Any number of threads may hold guards, of one file as well, for a
+   run or for as long as the file is mapped. */
 pm_status pm_guard_begin(pm_guard *guard, pm_file *file);
 
 /* PM_E_CHANGED in the place of `status` where the file was lost: what was read may have been zeros. */

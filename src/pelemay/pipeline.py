@@ -146,6 +146,8 @@ def compile(
         If something has to fall back and may not; it names the nodes.
     MemoryLimitError
         If no program takes as little as the target says.
+    ExecutionError
+        If a file of the model became shorter; nothing is written then.
     """
     from pelemay.cases import Case
     from pelemay.importers import load
@@ -155,11 +157,12 @@ def compile(
 
     model = load(source) if isinstance(source, (str, os.PathLike)) else source
     wanted = cases or (Case({name: tuple(shape) for name, shape in (shapes or {}).items()}),)
-    programs = [program for case in wanted for program in lowered(model, case, values, target)]
-    for program in programs if not allow_fallback else ():
-        refuse_fallbacks(program.metadata)
-    plans = Plans.of(programs, model.release)
-    file = write_program(plans, output, progress=progress, release=model.release)
+    with model.intact():
+        programs = [program for case in wanted for program in lowered(model, case, values, target)]
+        for program in programs if not allow_fallback else ():
+            refuse_fallbacks(program.metadata)
+        plans = Plans.of(programs, model.release)
+    file = write_program(plans, output, progress=progress, source=model)
     return Compiled(plans.programs, file)
 
 
@@ -194,7 +197,8 @@ def lowered(
     def describe(first: int, last: int, stride: int) -> dict[str, Any]:
         return _described(model, case, bound, range(first, last + 1, stride))
 
-    return ranged(model.graph, sizes, arrays, target=target, describe=describe)
+    with model.intact():
+        return ranged(model.graph, sizes, arrays, target=target, describe=describe)
 
 
 def _described(
@@ -261,7 +265,8 @@ def plan(
     arrays = _arrays(model, values or {})
     bound = _closed(model, shapes or {}, arrays)
     facts = _facts(model, bound, arrays)
-    return planned(model.graph, bound, arrays, target=target, metadata=facts)
+    with model.intact():
+        return planned(model.graph, bound, arrays, target=target, metadata=facts)
 
 
 def curve(
@@ -273,7 +278,8 @@ def curve(
     from pelemay import compilation
 
     arrays = _arrays(model, values or {})
-    return compilation.curve(model.graph, _closed(model, shapes or {}, arrays), arrays)
+    with model.intact():
+        return compilation.curve(model.graph, _closed(model, shapes or {}, arrays), arrays)
 
 
 def budgets(
@@ -289,7 +295,8 @@ def budgets(
     arrays = _arrays(model, values or {})
     bound = _closed(model, shapes or {}, arrays)
     facts = _facts(model, bound, arrays)
-    return compilation.budgets(model.graph, bound, arrays, metadata=facts, weights=weights)
+    with model.intact():
+        return compilation.budgets(model.graph, bound, arrays, metadata=facts, weights=weights)
 
 
 def lower(

@@ -26,13 +26,16 @@ from typing import Any
 import numpy as np
 
 from pelemay import cache
+from pelemay.backends.reference import ReferenceBackend
 from pelemay.compilation import compile_graph
 from pelemay.engine import Engine, open_program
 from pelemay.errors import ExecutionError, InputError, ModelError
+from pelemay.importers import load
 from pelemay.models.download import download
+from pelemay.pipeline import compile
 from pelemay.program.read import read_header, verify
 from pelemay.program.write import write_program
-from support.files import chain_file, chain_graph
+from support.files import chain_file, chain_graph, chain_model
 from support.run_tool import TOOL
 
 HERE = Path(__file__).parent
@@ -95,7 +98,6 @@ def kill_cache(folder: Path, tries: int) -> Outcomes:
     """kill -9 while a program is put into the cache and noted there."""
     os.environ["PELEMAY_CACHE"] = str(folder / "cache")
     request = cache.Request(model_file(folder / "m.onnx"))
-    from pelemay.importers import load
 
     def work() -> None:
         cache.fill(request, load, lambda model, to: write_program(compile_graph(model.graph), to))
@@ -212,6 +214,35 @@ def truncate(folder: Path, tries: int) -> Outcomes:
         except ExecutionError as error:
             check(error.what == GONE)
             found["error"] += 1
+        cutting.join()
+    return found
+
+
+def truncate_model(folder: Path, tries: int) -> Outcomes:
+    """A mapped ONNX file, or its external data, becomes shorter while it is run or compiled."""
+    found: Outcomes = Counter()
+    chance = random.Random(0)
+    wanted = None
+    for number in range(tries):
+        external = "m.bin" if number % 2 else None
+        model = load(chain_model(folder / "m.onnx", 128, external=external))
+        data = folder / (external or "m.onnx")
+        runnable = ReferenceBackend().prepare(folder / "m.onnx")
+        x = {"x0": np.ones((1, 128), np.float32)}
+        wanted = runnable.run(x)["x4"] if wanted is None else wanted
+        size = chance.randrange(1, data.stat().st_size)
+        cutting = threading.Timer(chance.uniform(0, 0.03), os.truncate, (data, size))
+        cutting.start()
+        try:
+            while True:
+                if number % 3:
+                    assert np.array_equal(runnable.run(x)["x4"], wanted)
+                else:
+                    compile(model, folder / "m.plm")
+                    (folder / "m.plm").unlink()
+        except ExecutionError as error:
+            check(error.what == GONE and not list(folder.glob("*.p*")))
+            found[f"error of {'a run' if number % 3 else 'compiling'}"] += 1
         cutting.join()
     return found
 
@@ -420,7 +451,6 @@ def clock(folder: Path, tries: int) -> Outcomes:
     """Times of files and of the system jump by years while the cache is used."""
     os.environ["PELEMAY_CACHE"] = str(folder / "cache")
     model, chance, now = model_file(folder / "m.onnx"), random.Random(0), time.time_ns
-    from pelemay.importers import load
 
     def write(read: Any, to: Path) -> None:
         write_program(compile_graph(read.graph), to)

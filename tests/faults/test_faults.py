@@ -27,6 +27,7 @@ FEW = [
     (kinds.kill_download, 6),
     pytest.param(kinds.full_disk, 4, marks=root),
     (kinds.truncate, 6),
+    (kinds.truncate_model, 6),
     pytest.param(kinds.truncate_tool, 1, marks=tool),
     pytest.param(kinds.memory, 29, marks=on_linux),
     pytest.param(kinds.reads, 2, marks=on_linux),

@@ -30,7 +30,14 @@ from pelemay.engine import (
     plans_of,
     verify_weights,
 )
-from pelemay.errors import GraphError, InputError, ModelError, PelemayError, UnsupportedError
+from pelemay.errors import (
+    ExecutionError,
+    GraphError,
+    InputError,
+    ModelError,
+    PelemayError,
+    UnsupportedError,
+)
 from pelemay.graph import DType, Graph
 from pelemay.plan.types import Plan
 from pelemay.program import Block, Instruction, Program, Space, Tensor
@@ -118,17 +125,39 @@ def test_the_same_program_is_the_same_file(program: Program, plm: Writer) -> Non
 
 def test_weights_are_written_by_windows(tmp_path: Path) -> None:
     steps: list[tuple[int, int]] = []
-    let_go: list[int] = []
+    source = Lasting()
     program = with_block(4 * 3_000_000, zeros(*[500_000] * 6))
     write_program(
         program,
         tmp_path / "w.plm",
         progress=lambda done, total: steps.append((done, total)),
-        release=lambda: let_go.append(1),
+        source=source,
     )
     assert steps[-1] == (12_000_000, 12_000_000)
     assert steps == sorted(steps)
-    assert len(let_go) >= 3
+    assert source.released >= 3
+
+
+class Lasting:
+    """What weights are read from; it fails at the end of a reading if it is told to."""
+
+    def __init__(self, *, fails: bool = False) -> None:
+        self.released, self.fails = 0, fails
+
+    def release(self) -> None:
+        self.released += 1
+
+    @contextlib.contextmanager
+    def intact(self) -> Iterator[None]:
+        yield
+        if self.fails:
+            raise ExecutionError("it was changed")
+
+
+def test_weights_that_were_not_what_they_should_be_are_not_written(tmp_path: Path) -> None:
+    with pytest.raises(ExecutionError, match="it was changed"):
+        write_program(with_block(16, zeros(4)), tmp_path / "w.plm", source=Lasting(fails=True))
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("given", [3, 5])

@@ -1,4 +1,4 @@
-"""Small programs as files: one that reads megabytes of weights, one whose tail reads a constant."""
+"""Small models as files: one that reads megabytes of weights, one whose tail reads a constant."""
 
 from __future__ import annotations
 
@@ -29,6 +29,25 @@ def chain_graph(width: int = 384, steps: int = 4) -> Graph:
 
 def chain_file(path: Path, width: int = 384, steps: int = 4) -> Path:
     write_program(compile_graph(chain_graph(width, steps)), path)
+    return path
+
+
+def chain_model(path: Path, width: int = 384, steps: int = 4, external: str | None = None) -> Path:
+    """The same as an ONNX file, its weights in it or in another file of its folder."""
+    import onnx
+    from onnx.numpy_helper import from_array
+
+    graph = chain_graph(width, steps)
+    nodes = [onnx.helper.make_node(n.op, n.inputs, n.outputs) for n in graph.nodes]
+    ends = [
+        onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, (1, width))
+        for name in ("x0", f"x{steps}")
+    ]
+    weights = [from_array(c.array(), name) for name, c in graph.constants.items()]
+    made = onnx.helper.make_graph(nodes, "chain", ends[:1], ends[1:], weights)
+    opsets = [onnx.helper.make_opsetid("", 17)]
+    options = {"save_as_external_data": True, "location": external} if external else {}
+    onnx.save(onnx.helper.make_model(made, opset_imports=opsets, ir_version=8), path, **options)
     return path
 
 

@@ -47,18 +47,20 @@ class NaiveBackend:
             If the file is missing or broken.
         """
         model = _read(path)
-        arrays = _decoded({name: model.parameters.constant(name) for name in model.parameters})
+        with model.intact():
+            arrays = _decoded({name: model.parameters.constant(name) for name in model.parameters})
         constants: dict[str, Constant] = dict(model.graph.constants)
         for name, array in arrays.items():
             constants[name] = ArrayConstant.of(array)
         executor: Executor = numpy_table()
         graph = replace(model.graph, constants=constants)
-        return GraphRunnable(graph, wrap(executor) if wrap else executor)
+        return GraphRunnable(graph, wrap(executor) if wrap else executor, model.sources)
 
     def parameters(self, path: Path) -> Mapping[str, Any]:
         """The parameters as NumPy arrays, made from lists of Python objects."""
-        parameters = _read(path).parameters
-        return _decoded({name: parameters.constant(name) for name in parameters})
+        model = _read(path)
+        with model.intact():
+            return _decoded({name: model.parameters.constant(name) for name in model.parameters})
 
     def serialize(self, parameters: Mapping[str, Any]) -> Buffers:
         """safetensors, as one piece of bytes."""

@@ -10,13 +10,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pelemay.backends.in_place import InPlace
 from pelemay.backends.packages import CONVERTING
 from pelemay.graph import Graph, Node, walk
 from pelemay.graph.evaluate import Executor, Table, evaluate
 from pelemay.graph.operations import find
+
+if TYPE_CHECKING:
+    from pelemay.importers.source import Source
 
 Wrap = Callable[[Executor], Executor]
 
@@ -48,16 +51,25 @@ def load_for(graph: Graph) -> None:
 
 @dataclass(frozen=True)
 class GraphRunnable:
-    """A graph and the executor that runs it node by node."""
+    """A graph, the executor that runs it node by node, and the files that its weights lie in."""
 
     graph: Graph
     executor: Executor
+    files: tuple[Source, ...] = ()
 
     def run(self, feeds: Mapping[str, Any], outputs: Sequence[str] | None = None) -> dict[str, Any]:
-        """Run once; values are dropped when their last reader has run."""
+        """Run once; values are dropped when their last reader has run.
+
+        Raises
+        ------
+        ExecutionError
+            If a node fails, or a file became shorter.
+        """
         import numpy as np
 
-        with np.errstate(all="ignore"):
+        from pelemay.importers.source import intact
+
+        with np.errstate(all="ignore"), intact(self.files):
             results = evaluate(self.graph, feeds, self.executor, outputs)
         return {name: _plain(value) for name, value in results.items()}
 
@@ -91,4 +103,5 @@ class ReferenceBackend(InPlace):
         from pelemay.importers import load
 
         executor: Executor = numpy_table()
-        return GraphRunnable(load(path).graph, wrap(executor) if wrap else executor)
+        model = load(path)
+        return GraphRunnable(model.graph, wrap(executor) if wrap else executor, model.sources)

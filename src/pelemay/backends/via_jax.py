@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pelemay.backends.device import DeviceExecutor, host_names, large_constants
 from pelemay.backends.packages import CONVERTING, import_packages, safetensors
@@ -24,6 +24,9 @@ from pelemay.graph import DType, Graph, Node, TensorType
 from pelemay.graph.evaluate import Table, evaluate
 from pelemay.graph.ir import walk
 from pelemay.graph.operations import find, table
+
+if TYPE_CHECKING:
+    from pelemay.importers.source import Source
 
 _log = logging.getLogger(__name__)
 
@@ -81,12 +84,15 @@ class XlaBackend:
 
         if threads not in (None, _processors()):
             _log.warning("xla: threads=%s is not obeyed; restrict the process (taskset)", threads)
-        graph = load(path).graph
+        model = load(path)
+        graph = model.graph
         _refuse_random(graph)
         host = host_names(graph, besides=("If",))
         constants = list(large_constants(graph, host))
-        arrays = [to_device(constant.array()) for constant in constants]
-        runnable = XlaRunnable(graph, host, [id(c) for c in constants], arrays)
+        with model.intact():
+            arrays = _there([to_device(constant.array()) for constant in constants])
+        keys = [id(constant) for constant in constants]
+        runnable = XlaRunnable(graph, host, keys, arrays, model.sources)
         if specs := _specs(graph, host):
             runnable.program(specs, tuple(graph.outputs), {})
         return runnable
@@ -96,11 +102,10 @@ class XlaBackend:
         self.import_runtime()
         from pelemay.importers import load
 
-        parameters = {name: to_device(x) for name, x in load(path).parameters.items()}
-        for array in parameters.values():
-            if hasattr(array, "block_until_ready"):
-                array.block_until_ready()
-        return parameters
+        model = load(path)
+        with model.intact():
+            arrays = _there([to_device(array) for array in model.parameters.values()])
+        return dict(zip(model.parameters, arrays, strict=True))
 
     def serialize(self, parameters: Mapping[str, Any]) -> Buffers:
         """safetensors, by its own package for JAX's arrays."""
@@ -121,6 +126,8 @@ class XlaRunnable:
         ``id`` of the graph's constants that are arguments.
     arrays : list
         These constants on the device.
+    files : tuple of Source
+        What the other constants lie in.
     programs : dict
         Shapes to program, the oldest first.
     """
@@ -129,6 +136,7 @@ class XlaRunnable:
     host: frozenset[str]
     keys: list[int]
     arrays: list[Any]
+    files: tuple[Source, ...] = ()
     programs: dict[Any, Any] = field(default_factory=dict)
 
     def run(self, feeds: Mapping[str, Any], outputs: Sequence[str] | None = None) -> dict[str, Any]:
@@ -166,13 +174,15 @@ class XlaRunnable:
         import jax
         import numpy as np
 
+        from pelemay.importers.source import intact
+
         def traced(moving: Mapping[str, Any], parameters: Sequence[Any]) -> list[Any]:
             placed = dict(zip(self.keys, parameters, strict=True))
             executor = DeviceExecutor(_table(), lambda value: value, placed)
             values = {**fixed, **moving}
             return list(evaluate(self.graph, values, executor, wanted).values())
 
-        with _scope(), np.errstate(all="ignore"):
+        with _scope(), np.errstate(all="ignore"), intact(self.files):
             try:
                 return jax.jit(traced).lower(feeds, self.arrays).compile()
             except ExecutionError as error:
@@ -250,6 +260,14 @@ def _table() -> Table:
     from pelemay.backends.kernels_jax import KERNELS
 
     return Table(xp, to_device, KERNELS)
+
+
+def _there(arrays: list[Any]) -> list[Any]:
+    """The arrays, when what they are copied from is no longer read."""
+    for array in arrays:
+        if hasattr(array, "block_until_ready"):
+            array.block_until_ready()
+    return arrays
 
 
 def to_device(value: Any) -> Any:

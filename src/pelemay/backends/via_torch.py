@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pelemay.backends.device import DeviceExecutor, large_constants
 from pelemay.backends.packages import CONVERTING, import_packages, safetensors
@@ -23,6 +23,9 @@ from pelemay.errors import UnsupportedError
 from pelemay.graph import Constant, DType, Graph, Node
 from pelemay.graph.evaluate import Executor, Table, Value, evaluate
 from pelemay.graph.operations import find, table
+
+if TYPE_CHECKING:
+    from pelemay.importers.source import Source
 
 _log = logging.getLogger(__name__)
 
@@ -77,12 +80,14 @@ class TorchBackend:
         self.import_runtime()
         from pelemay.importers import load
 
-        graph = load(path).graph
-        placed = {id(constant): to_tensor(constant.array()) for constant in large_constants(graph)}
+        model = load(path)
+        graph = model.graph
+        with model.intact():
+            placed = {id(each): to_tensor(each.array()) for each in large_constants(graph)}
         executor: Executor = _TorchExecutor(
             DeviceExecutor(_table(), to_numpy, placed), numpy_table()
         )
-        return TorchRunnable(graph, wrap(executor) if wrap else executor, threads)
+        return TorchRunnable(graph, wrap(executor) if wrap else executor, threads, model.sources)
 
     def parameters(self, path: Path) -> Mapping[str, Any]:
         """The parameters as tensors of PyTorch, with memory of their own.
@@ -95,14 +100,9 @@ class TorchBackend:
         self.import_runtime()
         from pelemay.importers import load
 
-        found = {}
-        for name, array in load(path).parameters.items():
-            try:
-                found[name] = _copied(array)
-            except (TypeError, AttributeError) as error:
-                what = f"PyTorch has no tensor of {array.dtype.name}"
-                raise UnsupportedError(what, where=f"parameter '{name}'") from error
-        return found
+        model = load(path)
+        with model.intact():
+            return {name: _parameter(name, array) for name, array in model.parameters.items()}
 
     def serialize(self, parameters: Mapping[str, Any]) -> Buffers:
         """safetensors, by its own package for PyTorch."""
@@ -111,18 +111,22 @@ class TorchBackend:
 
 @dataclass(frozen=True)
 class TorchRunnable:
-    """A graph and the executor that runs it over PyTorch."""
+    """A graph, the executor that runs it over PyTorch, and the files that literals lie in."""
 
     graph: Graph
     executor: Executor
     threads: int | None = None
+    files: tuple[Source, ...] = ()
 
     def run(self, feeds: Mapping[str, Any], outputs: Sequence[str] | None = None) -> dict[str, Any]:
         """Run once; NumPy arrays in and out."""
         import numpy as np
         import torch
 
-        with torch.inference_mode(), _threads(self.threads), np.errstate(all="ignore"):
+        from pelemay.importers.source import intact
+
+        numeric = np.errstate(all="ignore")
+        with torch.inference_mode(), _threads(self.threads), numeric, intact(self.files):
             values = {name: to_tensor(value) for name, value in feeds.items()}
             results = evaluate(self.graph, values, self.executor, outputs)
             return {name: to_numpy(value) for name, value in results.items()}
@@ -192,6 +196,14 @@ def to_tensor(value: Any) -> Any:
     if not isinstance(value, (np.ndarray, np.generic)) or _is_foreign(value):
         return value
     return _copied(np.asarray(value, order="C"))
+
+
+def _parameter(name: str, array: Any) -> Any:
+    try:
+        return _copied(array)
+    except (TypeError, AttributeError) as error:
+        what = f"PyTorch has no tensor of {array.dtype.name}"
+        raise UnsupportedError(what, where=f"parameter '{name}'") from error
 
 
 def _copied(array: Any) -> Any:

@@ -180,7 +180,7 @@ def accuracy(model: Model, plain: Program, path: Path, samples: list[Feeds]) -> 
     agreed = rows = 0
     with tempfile.TemporaryDirectory(prefix=".pelemay-", dir=path.parent) as folder:
         ideal = Path(folder) / "f32.plm"
-        write_program(plain, ideal, release=model.release)
+        write_program(plain, ideal, source=model)
         for feeds in samples:
             expected, found = _answers(ideal, feeds), _answers(path, feeds)
             for name, y in expected.items():

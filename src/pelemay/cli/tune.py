@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
         tuned, changes = tune(
             program, threads=args.threads, isa=args.isa, rounds=args.rounds, progress=progress
         )
-    written = write_program(tuned, output_of(args, source), release=model.release)
+    written = write_program(tuned, output_of(args, source), source=model)
     if args.json:
         print_json({"file": str(written.path), "changes": [as_data(c) for c in changes]})
     else:

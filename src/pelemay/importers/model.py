@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -25,7 +26,7 @@ from pelemay.importers.external import ExternalFiles
 from pelemay.importers.faults import model_errors, node_errors
 from pelemay.importers.parameters import Parameters, TensorTable, parameters_of
 from pelemay.importers.scan import scan_model
-from pelemay.importers.source import Source
+from pelemay.importers.source import Source, intact
 from pelemay.importers.structure import check_structure
 
 if TYPE_CHECKING:
@@ -144,6 +145,14 @@ class Model:
         for source in self.sources:
             source.release()
 
+    def intact(self) -> AbstractContextManager[None]:
+        """A block in which something is made of its weights.
+
+        Its end raises ``ExecutionError`` if one of its files became shorter, in the place of what
+        the block raised.
+        """
+        return intact(self.sources)
+
     @cached_property
     def graph(self) -> Graph:
         """The graph, checked, with the types of values between as far as they can be inferred.
@@ -152,12 +161,14 @@ class Model:
         ------
         ModelError
             If the graph has a cycle, or names, types or attributes contradict each other.
+        ExecutionError
+            If a file became shorter.
         """
         from pelemay.importers.convert import to_graph
         from pelemay.importers.functions import inlined
         from pelemay.importers.inference import inferred
 
-        with model_errors(_place(self.path)):
+        with model_errors(_place(self.path)), self.intact():
             proto = inferred(inlined(self.proto))
             with node_errors():
                 graph = to_graph(proto, self._table.constant_of)
@@ -176,7 +187,7 @@ class Model:
         from onnx.external_data_helper import load_external_data_for_model
 
         source = self.parameters.source
-        with model_errors(_place(self.path)):
+        with model_errors(_place(self.path)), self.intact():
             if source.size > 0x7FFFFFFF:
                 raise ModelError("is larger than 2 GiB, which one protobuf message cannot hold")
             proto: onnx.ModelProto = onnx.ModelProto.FromString(bytes(source.buffer))
@@ -188,8 +199,8 @@ class Model:
 def load(path: str | os.PathLike[str]) -> Model:
     """Load an ONNX file; its weights stay in the file, and are read when they are used.
 
-    The file must not be made shorter while the model is in use: reading a mapped page that is
-    gone ends the process.
+    A file that becomes shorter while the model is in use is an error of whatever reads it; where
+    that is a view of a weight, the main thread raises it.
 
     Parameters
     ----------

@@ -1,8 +1,7 @@
 """Files and bytes that tensors lie in.
 
 In: a path, or bytes. Out: a :class:`Source`, whose buffer is a read-only mapping of the file.
-A file that becomes shorter after it was mapped makes a later read end the process with
-SIGBUS, as with every mapped file; nothing here can turn that into an error.
+Whoever makes something of mapped bytes does so in a block of :func:`intact`.
 
 >>> Source.of_bytes(b"abc").sha256[:8]
 'ba7816bf'
@@ -11,17 +10,17 @@ SIGBUS, as with every mapped file; nothing here can turn that into an error.
 from __future__ import annotations
 
 import hashlib
-import mmap
 import os
 import stat
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import BinaryIO
 
 from pelemay.errors import ModelError
+from pelemay.importers.mapped import MappedFile
 from pelemay.importers.wire import Reader
 
 HASH_BYTES = 1 << 18
@@ -35,15 +34,18 @@ class Source:
     ----------
     path : Path or None
         The file; None for a model that was given as bytes.
-    buffer : mmap or bytes
+    buffer : memoryview or bytes
         What lies in it, read-only.
     status : os.stat_result, optional
         Which file was mapped.
+    mapped : MappedFile, optional
+        What keeps the buffer of a file.
     """
 
     path: Path | None
-    buffer: mmap.mmap | bytes
+    buffer: memoryview | bytes
     status: os.stat_result | None = None
+    mapped: MappedFile | None = None
 
     @classmethod
     def of_bytes(cls, data: bytes) -> Source:
@@ -67,7 +69,9 @@ class Source:
             reason = getattr(error, "strerror", None) or error
             raise ModelError(f"cannot be read: {reason}") from error
         try:
-            return cls(path, *_mapping(descriptor))
+            status = _checked(descriptor)
+            mapped = MappedFile(descriptor, str(path))
+            return cls(path, mapped.view, status, mapped)
         finally:
             os.close(descriptor)
 
@@ -93,8 +97,19 @@ class Source:
 
     def release(self) -> None:
         """Give back the memory of the pages that were read; they come back when read again."""
-        if isinstance(self.buffer, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
-            self.buffer.madvise(mmap.MADV_DONTNEED)
+        if self.mapped is not None:
+            self.mapped.release()
+
+    def check(self) -> None:
+        """Ask whether all of the file is still there.
+
+        Raises
+        ------
+        ExecutionError
+            If it became shorter: what was read before may have been zeros.
+        """
+        if self.mapped is not None:
+            self.mapped.check()
 
     @contextmanager
     def reading(self) -> Iterator[Reader]:
@@ -102,14 +117,24 @@ class Source:
 
         The kernel maps more than the page that is touched, up to 2 MiB around it, and would so
         map most of a model that is only scanned; hence it reads through a descriptor.
+
+        Raises
+        ------
+        ExecutionError
+            If the file became shorter, in the place of an error that this led to.
         """
         file = self._reopened()
         if file is None:
-            yield Reader(self.size, lambda start, stop: self.buffer[start:stop])
+            yield Reader(self.size, lambda start, stop: bytes(self.buffer[start:stop]))
+            self.check()
             return
         with file:
             number = file.fileno()
-            yield Reader(self.size, lambda start, stop: os.pread(number, stop - start, start))
+            try:
+                yield Reader(self.size, lambda start, stop: os.pread(number, stop - start, start))
+            except ModelError:
+                self.check()
+                raise
 
     def _reopened(self) -> BinaryIO | None:
         """The file that is mapped; None if there is none, or another one is in its place."""
@@ -125,10 +150,26 @@ class Source:
         return None
 
 
-def _mapping(descriptor: int) -> tuple[mmap.mmap, os.stat_result]:
+def _checked(descriptor: int) -> os.stat_result:
     status = os.fstat(descriptor)
     if not stat.S_ISREG(status.st_mode):
         raise ModelError("is not a regular file")
     if not status.st_size:
         raise ModelError("the file is empty", hint="download or export it again")
-    return mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ), status
+    return status
+
+
+@contextmanager
+def intact(sources: Iterable[Source]) -> Iterator[None]:
+    """Make something of mapped bytes, and say at the end if a file became shorter.
+
+    Raises
+    ------
+    ExecutionError
+        If one did, in the place of what the block raised.
+    """
+    with ExitStack() as stack:
+        for source in sources:
+            if source.mapped is not None:
+                stack.enter_context(source.mapped.asked())
+        yield

@@ -101,9 +101,12 @@ class StoredTensor:
         ------
         ModelError
             If numbers of variable length are cut off, or not as many as the shape says.
+        ExecutionError
+            If the file became shorter.
         """
         with self._named():
             shaped = self._flat().reshape(self.shape)
+            self.source.check()
         shaped.flags.writeable = False
         return shaped
 

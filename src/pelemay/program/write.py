@@ -12,10 +12,10 @@ import os
 import secrets
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -33,6 +33,16 @@ RELEASE_BYTES = 4 << 20
 SHA_OFFSET = HEADER.fields["sha256"][1] if HEADER.fields else 0
 
 Progress = Callable[[int, int], None]
+
+
+class Source(Protocol):
+    """What weights are read from: a model whose files are mapped."""
+
+    def release(self) -> None:
+        """Called now and then: give back memory that it is mapped to."""
+
+    def intact(self) -> AbstractContextManager[None]:
+        """A block in which weights are read; it fails if they were not what they should be."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +70,7 @@ def write_program(
     *,
     numbers: Numbers | None = None,
     progress: Progress | None = None,
-    release: Callable[[], None] | None = None,
+    source: Source | None = None,
 ) -> Written:
     """Write a ``.plm`` file.
 
@@ -74,8 +84,8 @@ def write_program(
         Those of the engine that is installed, if not given.
     progress : callable, optional
         Called with the bytes done, and the bytes in all.
-    release : callable, optional
-        Called now and then: gives back memory that the source of the weights is mapped to.
+    source : Source, optional
+        What the weights are read from.
 
     Raises
     ------
@@ -83,12 +93,14 @@ def write_program(
         If the file cannot be written. Nothing is left of it then.
     GraphError
         If a block's pieces are not as many bytes as were promised.
+    PelemayError
+        As reading from the source does.
     """
     target = Path(path)
     plans = program if isinstance(program, Plans) else Plans.of([program])
     try:
         with _replacing(target) as file:
-            return _write(plans, file, target, numbers, _Steps(plans, progress, release))
+            return _write(plans, file, target, numbers, _Steps(plans, progress, source))
     except OSError as error:
         reason = error.strerror or str(error)
         raise InputError(f"cannot be written: {reason}", where=str(target)) from error
@@ -97,13 +109,11 @@ def write_program(
 class _Steps:
     """Tells how far it is, and lets memory go on the way."""
 
-    def __init__(
-        self, plans: Plans, progress: Progress | None, release: Callable[[], None] | None
-    ) -> None:
+    def __init__(self, plans: Plans, progress: Progress | None, source: Source | None) -> None:
         self.total = plans.weights_bytes
         self.done = self.kept = 0
         self.progress = progress
-        self.release = release
+        self.source = source
 
     def add(self, nbytes: int) -> None:
         self.done += nbytes
@@ -115,8 +125,11 @@ class _Steps:
 
     def let_go(self) -> None:
         self.kept = 0
-        if self.release is not None:
-            self.release()
+        if self.source is not None:
+            self.source.release()
+
+    def reading(self) -> AbstractContextManager[None]:
+        return nullcontext() if self.source is None else self.source.intact()
 
 
 def _write(
@@ -125,7 +138,8 @@ def _write(
     # The head's size does not depend on the checksums.
     start = len(encode(plans, numbers))
     steps.let_go()
-    blocks = [_write_block(block, file, start, steps) for block in plans.blocks]
+    with steps.reading():
+        blocks = [_write_block(block, file, start, steps) for block in plans.blocks]
     steps.let_go()
     head = encode(plans.written(blocks), numbers)
     file.seek(0)

@@ -130,10 +130,17 @@ def inspect(
         If the file is missing or broken.
     InputError
         If a shape does not fit.
+    ExecutionError
+        If a file of the model became shorter.
     """
     from pelemay.importers import load
 
     model = load(source) if isinstance(source, (str, os.PathLike)) else source
+    with model.intact():
+        return _inspected(model, shapes)
+
+
+def _inspected(model: Model, shapes: Mapping[str, Sequence[int]] | None) -> Inspection:
     graph = _bound(model, shapes)
     native = _native(model, shapes)
     slow = {entry["node"] for entry in (native or {}).get("fallbacks", ())}

@@ -154,6 +154,8 @@ def plans(
         If a shape does not fit, or a size is none.
     MemoryLimitError
         If there is no plan within ``memory_limit``.
+    ExecutionError
+        If a file of the model became shorter.
     """
     from pelemay import pipeline
     from pelemay.importers import load
@@ -163,16 +165,17 @@ def plans(
     if limits < 1:
         raise InputError(f"limits={limits}: at least 1")
     model = load(source) if isinstance(source, (str, os.PathLike)) else source
-    budgets = pipeline.budgets(model, shapes, values, weights=weights)
-    layers = Layers.of(budgets.whole.made.plan.graph)
-    frames = []
-    if memory_limit is not None:
-        asked = memory_limit if isinstance(memory_limit, int) else size_of(memory_limit)
-        frames.append(frame(budgets.within(asked), asked, layers, is_asked=True))
-    for limit, found in budgets.sweep(limits):
-        frames.append(frame(found, limit, layers))
-        if progress is not None:
-            progress(len(frames), limits)
+    with model.intact():
+        budgets = pipeline.budgets(model, shapes, values, weights=weights)
+        layers = Layers.of(budgets.whole.made.plan.graph)
+        frames = []
+        if memory_limit is not None:
+            asked = memory_limit if isinstance(memory_limit, int) else size_of(memory_limit)
+            frames.append(frame(budgets.within(asked), asked, layers, is_asked=True))
+        for limit, found in budgets.sweep(limits):
+            frames.append(frame(found, limit, layers))
+            if progress is not None:
+                progress(len(frames), limits)
     name = model.path.stem if model.path else model.graph.name
     return Plans(
         name.replace(".stand-in", " (stand-in)"),
