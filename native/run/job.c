@@ -139,6 +139,7 @@ static void say_times(const run_job *job, uint64_t prepared_ns) {
 static int run_once_or_more(run_job *job) {
   int code = match(job);
   if (code == RUN_OK) code = run_choose(job);
+  if (code == RUN_OK) run_show(job);
   if (code == RUN_OK) code = run_fit(job);
   if (code == RUN_OK) code = run_place(job);
   if (code == RUN_OK) code = begin_outputs(job);
@@ -161,6 +162,7 @@ static int follow(run_job *job) {
 }
 
 static void leave(run_job *job) {
+  run_hide(job);
   for (size_t i = 0; job->inputs && i < job->program.n_outputs; i++) run_discard(&job->outputs[i]);
   pm_pool_free(job->pool);
   pm_stream_free(job->stream);

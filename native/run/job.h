@@ -29,6 +29,8 @@ typedef struct {
   pm_run_args args;
   pm_pool *pool;
   pm_stream *stream; /* NULL where the file is mapped */
+  uint64_t *times;   /* where other processes see how far a run is, or NULL: see show.c */
+  size_t times_bytes;
   uint64_t begin_ns, first_ns, least_ns, total_ns; /* when the tool began; of the runs */
 } run_job;
 
@@ -48,6 +50,8 @@ int run_check(const run_job *job); /* whether the program can be run without Pyt
 int run_info(const run_job *job);
 int run_verify(const run_job *job);
 int run_choose(run_job *job); /* the plan for the inputs, of a file that has several */
+void run_show(run_job *job); /* to other processes, where PELEMAY_TOP names a folder */
+void run_hide(run_job *job);
 int run_fit(run_job *job); /* within the limit: how many workers, and how much of the weights at a time */
 int run_place(run_job *job);
 int run_repeat(run_job *job);

@@ -80,6 +80,7 @@ int run_fit(run_job *job) {
   run_bill_begin(&job->bill, &job->source, &job->program);
   for (;; job->workers--) {
     run_bill_for(&job->bill, &job->program, job->workers);
+    job->bill.arrays += job->times_bytes;
     if (run_bill_total(&job->bill) <= job->limit) break;
     if (job->workers == 1 || job->options->threads) return fail_limit(job);
   }
@@ -126,7 +127,9 @@ int run_place(run_job *job) {
                             .layout = rows,
                             .inputs = (const uint8_t *const *)places,
                             .outputs = places + p->n_inputs,
-                            .callbacks = {.poll = on_poll}};
+                            .callbacks = {.poll = on_poll},
+                            .now_ns = pm_now_ns,
+                            .times_ns = job->times};
   if (job->stream) {
     job->args.blocks = pm_stream_blocks(job->stream);
     pm_stream_attach(job->stream, &job->args);
@@ -138,6 +141,7 @@ int run_repeat(run_job *job) {
   if (job->stream) run_drop_code();
   for (uint64_t i = 0; i < job->options->repeat; i++) {
     const uint64_t begin = pm_now_ns();
+    if (job->times) job->times[job->program.n_instrs] = begin;
     pm_guard guard;
     pm_status status = pm_guard_begin(&guard, &job->file);
     if (status == PM_OK && job->stream) status = pm_stream_begin(job->stream);

@@ -4,7 +4,8 @@ In: an engine's program, and the folder that ``PELEMAY_TOP`` names. Out, in anot
 :class:`Progress`. For each engine there are two files: ``PID-N.json`` names the instructions, and
 ``PID-N.times`` is mapped memory into which the engine writes when each of them was done, behind the
 last of them when the run began (nanoseconds of the monotonic clock). Nothing is sent, and nobody
-waits. Where the variable is not set, this module is not loaded.
+waits. Where the variable is not set, this module is not loaded. ``pelemay-run`` writes the same
+files (``native/run/show.c``).
 
 >>> progress = Progress(1, ("a", "b"), (5, 9), 3)
 >>> progress.done, progress.slowest(1)

@@ -17,6 +17,7 @@ import pytest
 from pelemay import progress
 from pelemay.engine import Engine, native, open_program
 from support.chain import chain
+from support.run_tool import TOOL, run, start
 
 STEPS = 400
 
@@ -124,3 +125,55 @@ def test_nothing_is_loaded_for_it_without_the_variable() -> None:
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
     )
     assert done.stdout == "False\n"
+
+
+tool = pytest.mark.skipif(TOOL is None, reason="pelemay-run is not built")
+
+
+def lay_out(place: Path, name: str, steps: int = STEPS) -> tuple[str, str]:
+    (place / "m.plm").write_bytes(chain((200, 200), steps, name))
+    np.save(place / "x.npy", np.ones((200, 200), np.float32))
+    return "m.plm", "--input=input=x.npy"
+
+
+@tool
+def test_the_tool_shows_its_runs_in_the_same_way(folder: Path, tmp_path: Path) -> None:
+    words = lay_out(tmp_path, 'a "b" \\ \n\N{GREEK SMALL LETTER ALPHA}')
+    process = start(tmp_path, *words, "--repeat=1000000", "--threads=2")
+    seen_while: list[progress.Progress] = []
+    until = time.monotonic() + 60
+    while not seen_while and time.monotonic() < until:
+        looks = progress.read(str(folder), process.pid)
+        seen_while = [found for found in looks if 0 < found.done < STEPS]
+    process.terminate()
+    process.communicate(timeout=60)
+    (found,) = seen_while
+    assert len(found.names) == STEPS
+    assert found.operation == f'softmax  a "b" \\ ?\N{GREEK SMALL LETTER ALPHA} {found.done}'
+    assert found.began_ns < found.since_ns < time.monotonic_ns()
+    assert list(folder.iterdir()) == []
+
+
+@tool
+@pytest.mark.parametrize("limit", [(), ("--memory-limit=auto",)])
+def test_the_results_of_the_tool_are_as_without(
+    folder: Path, tmp_path: Path, limit: tuple[str, ...]
+) -> None:
+    words = (*lay_out(tmp_path, "step", 3), "--output=y.npy", *limit)
+    assert run(*words, cwd=tmp_path).returncode == 0
+    shown = (tmp_path / "y.npy").read_bytes()
+    os.environ.pop(progress.VARIABLE)
+    assert run(*words, cwd=tmp_path).returncode == 0
+    assert (tmp_path / "y.npy").read_bytes() == shown
+    assert list(folder.iterdir()) == []
+
+
+@tool
+def test_the_tool_runs_where_it_cannot_show(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("")
+    words = lay_out(tmp_path, "step", 3)
+    for place in (tmp_path / "file", tmp_path / "file" / "in", tmp_path / ("x" * 250) / "y", ""):
+        monkeypatch.setenv(progress.VARIABLE, str(place))
+        assert run(*words, "--time", cwd=tmp_path).returncode == 0
