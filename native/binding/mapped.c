@@ -47,7 +47,7 @@ static int set_up(MappedObject *self, PyObject *memory, PyObject *tell) {
   self->tell = Py_NewRef(tell);
   self->next = all;
   all = self;
-  self->file = (pm_file){.bytes = self->memory.buf, .nbytes = (size_t)self->memory.len, .on_loss = on_loss};
+  self->file = (pm_file){.bytes = self->memory.buf, .nbytes = (size_t)self->memory.len, .fd = -1, .on_loss = on_loss};
   if (pm_guard_begin(&self->guard, &self->file) == PM_OK) return 0;
   PyErr_NoMemory();
   return -1;

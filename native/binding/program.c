@@ -8,9 +8,7 @@ static pm_status open_file(ProgramObject *self, const char *path, pm_place *plac
   self->opened = status == PM_OK;
   if (status == PM_OK) status = pm_source_program(&self->source, &self->program, place);
   if (status != PM_OK || self->streamed) return status;
-  status = pm_source_map(&self->source, &self->file, &self->program);
-  pm_source_shut(&self->source);
-  return status;
+  return pm_source_map(&self->source, &self->file, &self->program);
 }
 
 static int open_path(ProgramObject *self, PyObject *source) {

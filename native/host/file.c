@@ -19,6 +19,7 @@ pm_status pm_file_map_open(pm_file *file, int fd) {
   if (bytes == MAP_FAILED) return PM_E_IO;
   file->bytes = bytes;
   file->nbytes = (size_t)status.st_size;
+  file->fd = -1;
   file->on_loss = NULL;
   atomic_init(&file->lost, false);
   return PM_OK;

@@ -9,7 +9,8 @@
 typedef struct {
   const uint8_t *bytes; /* NULL where nothing is mapped */
   size_t nbytes;
-  atomic_bool lost; /* whether pages of it were found to be gone: see guard.h */
+  int fd;           /* what tells whether it became shorter, open for as long as it is mapped; -1: nothing */
+  atomic_bool lost; /* whether a part of it was found to be gone: see guard.h */
   void (*on_loss)(void); /* called from the handler of the signal when the first one was; NULL: nothing */
 } pm_file;
 

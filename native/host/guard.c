@@ -6,6 +6,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define SLOTS 127
@@ -146,8 +147,14 @@ pm_status pm_guard_begin(pm_guard *guard, pm_file *file) {
   return guard->slot ? PM_OK : PM_E_MEMORY;
 }
 
+static bool is_shorter(const pm_file *file) {
+  struct stat found;
+  return file->fd >= 0 && !fstat(file->fd, &found) && (uint64_t)found.st_size < file->nbytes;
+}
+
 pm_status pm_guard_end(pm_guard *guard, pm_status status) {
   if (!guard->file) return status;
+  if (is_shorter(guard->file)) atomic_store(&guard->file->lost, true);
   atomic_store(guard->slot, NULL);
   while (atomic_load(&looking)) sched_yield();
   leave();

@@ -17,7 +17,8 @@ typedef struct {
    run or for as long as the file is mapped. */
 pm_status pm_guard_begin(pm_guard *guard, pm_file *file);
 
-/* PM_E_CHANGED in the place of `status` where the file was lost: what was read may have been zeros. */
+/* PM_E_CHANGED in the place of `status` where the file was lost: what was read may have been zeros. Behind the new
+   end of a file the rest of its page is zeros without a fault, so that its size is asked for as well. */
 pm_status pm_guard_end(pm_guard *guard, pm_status status);
 
 #endif

@@ -112,15 +112,11 @@ pm_status pm_source_open(pm_source *source, const char *path, bool cached) {
   return status;
 }
 
-void pm_source_shut(pm_source *source) {
-  if (source->fd >= 0) close(source->fd);
-  source->fd = -1;
-}
-
 void pm_source_close(pm_source *source) {
   if (source->head) pm_pages_free(source->head, whole_pages(source->head_bytes));
   source->head = NULL;
-  pm_source_shut(source);
+  if (source->fd >= 0) close(source->fd);
+  source->fd = -1;
 }
 
 pm_status pm_source_program(const pm_source *source, pm_program *program, pm_place *place) {
@@ -130,6 +126,7 @@ pm_status pm_source_program(const pm_source *source, pm_program *program, pm_pla
 pm_status pm_source_map(const pm_source *source, pm_file *file, pm_program *program) {
   pm_status status = pm_file_map_open(file, source->fd);
   if (status == PM_OK) status = file->nbytes == source->file_bytes ? pm_source_unchanged(source) : PM_E_CHANGED;
+  file->fd = source->fd;
   if (status == PM_OK) program->weights = file->bytes + program->header->weights_offset;
   return status;
 }

@@ -22,14 +22,12 @@ typedef struct {
 pm_status pm_source_open(pm_source *source, const char *path, bool cached);
 void pm_source_close(pm_source *source);
 
-/* Close the file and keep the head: what is mapped stays mapped. */
-void pm_source_shut(pm_source *source);
-
 /* Check the head, as pm_program_open() checks a whole file; the program has no weights then. */
 pm_status pm_source_program(const pm_source *source, pm_program *program, pm_place *place);
 
 /* Map the file and let the program find its weights there; the tables stay where the head was read to, so that
-   what was checked cannot change. PM_E_CHANGED if the file is no longer what it was. */
+   what was checked cannot change. The source stays open for as long as it is mapped. PM_E_CHANGED if the file is no
+   longer what it was. */
 pm_status pm_source_map(const pm_source *source, pm_file *file, pm_program *program);
 
 /* Read [offset, offset + nbytes) of the file to `to`, which lies as far from a multiple of PM_PAGE as

@@ -18,7 +18,7 @@ from typing import Any
 
 from pelemay.errors import BackendUnavailableError
 
-CONVERTING = ("pelemay.importers.convert", "pelemay.importers.inference")
+CONVERTING = ("pelemay._native", "pelemay.importers.convert", "pelemay.importers.inference")
 """What makes a graph of a file: counted among what a backend that runs graphs imports."""
 
 
