@@ -15,7 +15,8 @@ typedef struct {
   ProgramObject *program;
   const pm_kernel_table *kernels;
   pm_pool *pool;
-  pm_stream *stream; /* NULL where the weights are mapped */
+  pm_stream *stream; /* NULL where the weights are mapped, or given back */
+  uint64_t budget;   /* bytes that weights may take */
   uint8_t *pages; /* the arena, then the scratch */
   pm_scratch *layout;
   size_t arena_bytes, nbytes;
@@ -128,7 +129,7 @@ static pm_status prepare(run *r, uint64_t *times, pm_run_args *args) {
   };
   /* Another thread may have put another program in its place. */
   if (self->program != r->program) return PM_E_CHANGED;
-  if (!self->pages) return PM_E_MEMORY;
+  if (!self->pages || (r->program->streamed && !self->stream)) return PM_E_MEMORY;
   if (!self->stream) return PM_OK;
   const pm_status status = pm_stream_begin(self->stream);
   args->blocks = pm_stream_blocks(self->stream);
@@ -234,35 +235,98 @@ static int take_memory(RunnerObject *self, const pm_program *p) {
   return self->pages ? 0 : -1;
 }
 
-static int set_up(RunnerObject *self, const char *isa) {
+/* Arena, scratch and weights; threads stay. */
+static void give_back(RunnerObject *self) {
+  pm_stream_free(self->stream);
+  pm_pages_free(self->pages, self->nbytes);
+  self->stream = NULL;
+  self->pages = NULL;
+  self->nbytes = 0;
+}
+
+/* Where the weights come from: a streamed program has none but those that a stream reads. The stream that is
+   there goes on, if it is for the same weights in the same order. */
+static pm_status take_weights(RunnerObject *self, ProgramObject *program, uint64_t budget) {
+  const pm_source *source = pm_source_of(program);
+  const bool streamed = program->streamed;
+  if (streamed && self->stream && budget == self->budget &&
+      pm_stream_use(self->stream, source, &program->program, budget))
+    return PM_OK;
+  pm_stream_free(self->stream);
+  self->stream = NULL;
+  self->budget = budget;
+  return streamed ? pm_stream_new(&self->stream, source, &program->program, budget) : PM_OK;
+}
+
+/* The bytes that weights may take; -1 with an error where the program takes no such number, or lacks it. */
+static int read_budget(const ProgramObject *program, PyObject *object, uint64_t *budget) {
+  if (program->streamed == (object != Py_None)) {
+    *budget = program->streamed ? PyLong_AsUnsignedLongLong(object) : 0;
+    return PyErr_Occurred() ? -1 : 0;
+  }
+  PyErr_SetString(PyExc_ValueError, program->streamed
+                                        ? "a streamed program needs weights_bytes"
+                                        : "weights_bytes is for programs that were opened as streamed");
+  return -1;
+}
+
+/* With the lock: nothing of a program that could not be had in full is left to run on. */
+static pm_status take(RunnerObject *self, ProgramObject *program, uint64_t budget) {
+  pm_status status = take_memory(self, &program->program) ? PM_E_MEMORY : PM_OK;
+  if (status == PM_OK) status = take_weights(self, program, budget);
+  if (status != PM_OK) give_back(self);
+  return status;
+}
+
+static int set_up(RunnerObject *self, const char *isa, PyObject *weights_bytes) {
   self->kernels = pm_kernels_for(isa);
   if (!self->kernels) {
     PyErr_Format(PyExc_ValueError, "this machine has no instruction set '%s'", isa);
     return -1;
   }
-  const int taken = take_memory(self, &self->program->program);
-  self->pool = taken ? NULL : pm_pool_new(self->workers);
+  uint64_t budget;
+  if (read_budget(self->program, weights_bytes, &budget)) return -1;
+  pm_status status = take(self, self->program, budget);
+  if (status != PM_OK && status != PM_E_MEMORY) {
+    pm_raise(pm_module_of((PyObject *)self), status, (pm_place){PM_NONE, PM_NONE});
+    return -1;
+  }
+  self->pool = status == PM_OK ? pm_pool_new(self->workers) : NULL;
   self->lock = PyThread_allocate_lock();
   if (self->pool && self->lock) return 0;
   PyErr_NoMemory();
   return -1;
 }
 
-static PyObject *runner_use(RunnerObject *self, PyObject *program) {
-  const pm_module_state *state = PyModule_GetState(pm_module_of((PyObject *)self));
-  const int is_program = PyObject_IsInstance(program, state->program_type);
-  if (is_program < 0) return NULL;
-  if (!is_program || self->stream || ((ProgramObject *)program)->streamed)
-    return PyErr_Format(PyExc_ValueError, "only a program whose weights are mapped can take the place of another");
+static PyObject *runner_use(RunnerObject *self, PyObject *args, PyObject *kwargs) {
+  static char *names[] = {"program", "weights_bytes", NULL};
+  PyObject *module = pm_module_of((PyObject *)self), *object, *weights_bytes = Py_None;
+  const pm_module_state *state = PyModule_GetState(module);
+  uint64_t budget;
+  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O!|O:use", names, state->program_type, &object, &weights_bytes))
+    return NULL;
+  ProgramObject *program = (ProgramObject *)object, *before = self->program;
+  if (read_budget(program, weights_bytes, &budget)) return NULL;
   Py_BEGIN_ALLOW_THREADS
   PyThread_acquire_lock(self->lock, WAIT_LOCK);
   Py_END_ALLOW_THREADS
-  const int taken = take_memory(self, &((ProgramObject *)program)->program);
-  ProgramObject *before = self->program;
-  if (!taken) self->program = (ProgramObject *)Py_NewRef(program);
+  const pm_status status = take(self, program, budget);
+  before = self->program;
+  if (status == PM_OK) self->program = (ProgramObject *)Py_NewRef(object);
   PyThread_release_lock(self->lock);
-  if (taken) return PyErr_NoMemory();
+  if (status == PM_E_MEMORY) return PyErr_NoMemory();
+  if (status != PM_OK) return pm_raise(module, status, (pm_place){PM_NONE, PM_NONE});
   Py_DECREF((PyObject *)before);
+  Py_RETURN_NONE;
+}
+
+static PyObject *runner_release(RunnerObject *self, PyObject *unused) {
+  (void)unused;
+  Py_BEGIN_ALLOW_THREADS
+  PyThread_acquire_lock(self->lock, WAIT_LOCK);
+  give_back(self);
+  PyThread_release_lock(self->lock);
+  Py_END_ALLOW_THREADS
   Py_RETURN_NONE;
 }
 
@@ -273,26 +337,6 @@ static PyObject *runner_show(RunnerObject *self, PyObject *memory) {
   if ((uintptr_t)self->shown.buf % sizeof(uint64_t) == 0) Py_RETURN_NONE;
   PyBuffer_Release(&self->shown);
   return PyErr_Format(PyExc_ValueError, "show() needs memory that is aligned to 8 bytes");
-}
-
-/* Where the weights come from: a streamed program has none but those that a stream reads. */
-static int set_up_weights(RunnerObject *self, PyObject *budget) {
-  const bool streamed = self->program->streamed;
-  if (streamed == (budget != Py_None)) {
-    if (!streamed) return 0;
-    const unsigned long long nbytes = PyLong_AsUnsignedLongLong(budget);
-    if (PyErr_Occurred()) return -1;
-    pm_status status;
-    Py_BEGIN_ALLOW_THREADS
-    status = pm_stream_new(&self->stream, pm_source_of(self->program), &self->program->program, nbytes);
-    Py_END_ALLOW_THREADS
-    if (status == PM_OK) return 0;
-    pm_raise(pm_module_of((PyObject *)self), status, (pm_place){PM_NONE, PM_NONE});
-    return -1;
-  }
-  PyErr_SetString(PyExc_ValueError, streamed ? "a streamed program needs weights_bytes"
-                                             : "weights_bytes is for programs that were opened as streamed");
-  return -1;
 }
 
 static PyObject *runner_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
@@ -311,7 +355,7 @@ static PyObject *runner_new(PyTypeObject *type, PyObject *args, PyObject *kwargs
   if (!self) return NULL;
   self->program = (ProgramObject *)Py_NewRef(program);
   self->workers = workers;
-  if (!set_up(self, isa) && !set_up_weights(self, budget)) return (PyObject *)self;
+  if (!set_up(self, isa, budget)) return (PyObject *)self;
   Py_DECREF((PyObject *)self);
   return NULL;
 }
@@ -320,9 +364,8 @@ static void runner_dealloc(RunnerObject *self) {
   PyTypeObject *type = Py_TYPE((PyObject *)self);
   pm_pool_free(self->pool);
   Py_BEGIN_ALLOW_THREADS
-  pm_stream_free(self->stream);
+  give_back(self);
   Py_END_ALLOW_THREADS
-  pm_pages_free(self->pages, self->nbytes);
   PyMem_Free(self->layout);
   if (self->lock) PyThread_free_lock(self->lock);
   if (self->shown.obj) PyBuffer_Release(&self->shown);
@@ -358,8 +401,11 @@ static PyMethodDef methods[] = {
     {"run", (PyCFunction)(void (*)(void))runner_run, METH_VARARGS | METH_KEYWORDS,
      "run(inputs, outputs, host=None, profile=False): run once, from and into C-contiguous buffers.\n\n"
      "With profile, nanoseconds for each instruction are returned."},
-    {"use", (PyCFunction)runner_use, METH_O,
-     "use(program): run this program from now on, in the same memory as far as it is enough."},
+    {"use", (PyCFunction)(void (*)(void))runner_use, METH_VARARGS | METH_KEYWORDS,
+     "use(program, weights_bytes=None): run this program from now on, in the same memory as far as it is enough.\n\n"
+     "Weights that are streamed stay where they are, if it is another size of the same plan."},
+    {"release", (PyCFunction)runner_release, METH_NOARGS,
+     "release(): give back arena, scratch and weights, until a program is used again; threads stay."},
     {"show", (PyCFunction)runner_show, METH_O,
      "show(memory): from now on, write when each instruction was done, and behind the last when the run\n"
      "began, as 64-bit nanoseconds of the monotonic clock. Another process may read them. A program that\n"

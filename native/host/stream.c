@@ -28,7 +28,7 @@
    instructions are counted on from run to run. */
 struct pm_stream {
   const pm_source *source;
-  const pm_program *program;
+  pm_program program; /* what is the same for all sizes of a plan: neither tensors nor parameters */
   pm_stream_plan plan;
   uint8_t *memory, *given; /* given: the caller's, that was not taken yet */
   bool own;                /* whether the memory is to be freed here */
@@ -58,30 +58,30 @@ static int64_t steps_of(const pm_stream *s) { return 1 + (int64_t)s->plan.n_load
 /* Reading. */
 
 static pm_status check_block(const pm_stream *s, uint32_t number, const uint8_t *at) {
-  const pm_block *block = &s->program->blocks[number];
+  const pm_block *block = &s->program.blocks[number];
   if (pm_crc32(0, at, (size_t)block->nbytes) == block->crc) return PM_OK;
   return pm_source_unchanged(s->source) == PM_E_CHANGED ? PM_E_CHANGED : PM_E_CRC;
 }
 
 static pm_status read_load(const pm_stream *s, const pm_load *load) {
-  const uint64_t weights = s->program->header->weights_offset;
+  const uint64_t weights = s->program.header->weights_offset;
   const uint64_t left = s->source->file_bytes - load->offset;
   uint8_t *slot = s->memory + load->slot;
   pm_status status =
       pm_source_read(s->source, load->offset, (size_t)(load->nbytes < left ? load->nbytes : left), slot);
   for (uint32_t i = load->blocks; i < load->blocks + load->count && status == PM_OK; i++) {
     const uint32_t block = s->plan.held[i];
-    status = check_block(s, block, slot + (weights + s->program->blocks[block].offset - load->offset));
+    status = check_block(s, block, slot + (weights + s->program.blocks[block].offset - load->offset));
   }
   return status;
 }
 
 /* How many of the small blocks from `first` on are read at once, and where the last of them ends. */
 static size_t small_group(const pm_stream *s, size_t first, uint64_t begin, uint64_t *end) {
-  const uint64_t weights = s->program->header->weights_offset;
+  const uint64_t weights = s->program.header->weights_offset;
   size_t i = first;
   for (*end = begin; i < s->plan.n_small; i++) {
-    const pm_block *block = &s->program->blocks[s->plan.small[i].block];
+    const pm_block *block = &s->program.blocks[s->plan.small[i].block];
     const uint64_t last = weights + block->offset + block->nbytes;
     if (last > begin + BOUNCE_BYTES || (i > first && weights + block->offset > *end + PM_SMALL_BLOCK)) break;
     if (last > *end) *end = last;
@@ -90,16 +90,16 @@ static size_t small_group(const pm_stream *s, size_t first, uint64_t begin, uint
 }
 
 static pm_status read_small(const pm_stream *s, uint8_t *bounce) {
-  const uint64_t weights = s->program->header->weights_offset;
+  const uint64_t weights = s->program.header->weights_offset;
   pm_status status = PM_OK;
   for (size_t i = 0, next; i < s->plan.n_small && status == PM_OK; i = next) {
     uint64_t end;
-    const uint64_t begin = (weights + s->program->blocks[s->plan.small[i].block].offset) / PM_PAGE * PM_PAGE;
+    const uint64_t begin = (weights + s->program.blocks[s->plan.small[i].block].offset) / PM_PAGE * PM_PAGE;
     next = small_group(s, i, begin, &end);
     status = pm_source_read(s->source, begin, (size_t)(end - begin), bounce);
     for (; i < next && status == PM_OK; i++) {
       const pm_small *small = &s->plan.small[i];
-      const pm_block *block = &s->program->blocks[small->block];
+      const pm_block *block = &s->program.blocks[small->block];
       const uint8_t *from = bounce + (weights + block->offset - begin);
       uint8_t *to = s->memory + small->place;
       for (uint64_t k = 0; k < block->nbytes; k++) to[k] = from[k];
@@ -111,7 +111,7 @@ static pm_status read_small(const pm_stream *s, uint8_t *bounce) {
 
 /* The checksum of a table, which is never there as a whole. */
 static pm_status check_table(const pm_stream *s, const pm_block *block, uint8_t *bounce) {
-  const uint64_t begin = s->program->header->weights_offset + block->offset, end = begin + block->nbytes;
+  const uint64_t begin = s->program.header->weights_offset + block->offset, end = begin + block->nbytes;
   uint32_t crc = 0;
   for (uint64_t at = begin; at < end;) {
     const uint64_t next = (at + BOUNCE_BYTES) / PM_PAGE * PM_PAGE, stop = next < end ? next : end;
@@ -131,7 +131,7 @@ static pm_status read_all_small(const pm_stream *s) {
   if (!bounce) return PM_E_MEMORY;
   pm_status status = read_small(s, bounce);
   for (size_t i = 0; i < s->plan.n_tables && status == PM_OK; i++)
-    status = check_table(s, &s->program->blocks[s->plan.tables[i].block], bounce);
+    status = check_table(s, &s->program.blocks[s->plan.tables[i].block], bounce);
   pm_pages_free(bounce, BOUNCE_BYTES + PM_PAGE);
   return status;
 }
@@ -152,7 +152,7 @@ static pm_status make_step(pm_stream *s, size_t number) {
    ahead. */
 static int64_t room_for(const pm_stream *s, int64_t number) {
   const int64_t run = number / steps_of(s), step = number % steps_of(s);
-  const int64_t n_instrs = (int64_t)s->program->n_instrs;
+  const int64_t n_instrs = (int64_t)s->program.n_instrs;
   const pm_load *load = step ? &s->plan.loads[step - 1] : NULL;
   if (!load || load->stays || load->after == PM_ANY_TIME) return (run - 1) * n_instrs;
   return run * n_instrs + load->after + 1;
@@ -255,7 +255,7 @@ static int64_t index_at(const pm_tensor *t, const uint8_t *data, int64_t number)
 /* The rows that a gather takes, where they would lie if the whole table did. An index that is out of
    range is the kernel's to report. */
 static pm_status read_rows(const pm_stream *s, const pm_table *table, uint32_t instr) {
-  const pm_program *p = s->program;
+  const pm_program *p = s->args->program;
   const pm_instr *i = &p->instrs[instr];
   const pm_tensor *x = &p->tensors[p->operands[i->operands]];
   const pm_tensor *indices = &p->tensors[p->operands[i->operands + 1]];
@@ -277,7 +277,7 @@ static pm_status read_rows(const pm_stream *s, const pm_table *table, uint32_t i
 
 /* With the lock held: the first of the workers reads, the others wait for it. */
 static pm_status need_rows(pm_stream *s, const pm_table *table, uint32_t instr) {
-  const int64_t number = (s->begun - 1) * (int64_t)s->program->n_instrs + instr + 1;
+  const int64_t number = (s->begun - 1) * (int64_t)s->program.n_instrs + instr + 1;
   if (s->rows_for != number) {
     s->rows_for = number;
     s->rows_status = PM_STATUS_COUNT;
@@ -318,7 +318,7 @@ static void done(void *user, uint32_t instr) {
   pm_stream *s = user;
   const pm_table *table = table_of(s, instr);
   if (table) madvise(s->memory + table->place, (size_t)table->nbytes, MADV_DONTNEED);
-  const int64_t count = (s->begun - 1) * (int64_t)s->program->n_instrs + instr + 1;
+  const int64_t count = (s->begun - 1) * (int64_t)s->program.n_instrs + instr + 1;
   atomic_store(&s->done, count);
   if (atomic_load(&s->waits_for) > count) return;
   pthread_mutex_lock(&s->lock);
@@ -340,7 +340,9 @@ pm_status pm_stream_new(pm_stream **stream, const pm_source *source, const pm_pr
                         uint64_t budget) {
   pm_stream *s = aligned_alloc(64, (sizeof *s + 63) / 64 * 64);
   if (!s) return PM_E_MEMORY;
-  *s = (pm_stream){.source = source, .program = program, .waits_for = NOBODY};
+  *s = (pm_stream){.source = source, .program = *program, .waits_for = NOBODY};
+  s->program.tensors = NULL;
+  s->program.params = NULL;
   const pm_status status = pm_stream_plan_new(&s->plan, program, budget);
   if (status == PM_OK) {
     s->places = calloc(s->plan.first[program->n_instrs] + 1u, sizeof *s->places);
@@ -360,6 +362,22 @@ pm_status pm_stream_new(pm_stream **stream, const pm_source *source, const pm_pr
 size_t pm_stream_reserved(const pm_stream *s) { return (size_t)s->plan.reserved; }
 size_t pm_stream_filled(const pm_stream *s) { return (size_t)(s->plan.window + s->plan.resident); }
 void pm_stream_give(pm_stream *s, uint8_t *pages) { s->given = pages; }
+
+bool pm_stream_use(pm_stream *s, const pm_source *source, const pm_program *program, uint64_t budget) {
+  const pm_program *own = &s->program;
+  pm_stream_plan plan;
+  if (s->source != source || own->header != program->header || own->instrs != program->instrs ||
+      own->operands != program->operands || own->blocks != program->blocks)
+    return false;
+  if (pm_stream_plan_new(&plan, program, budget) != PM_OK) return false;
+  const bool is_same = pm_stream_plan_is_alike(&s->plan, &plan, program->n_instrs);
+  for (uint32_t i = 0; is_same && i < plan.first[program->n_instrs]; i++) {
+    s->plan.places[i] = plan.places[i];
+    if (s->owner) s->places[i] = s->memory + plan.places[i];
+  }
+  pm_stream_plan_free(&plan);
+  return is_same;
+}
 
 void pm_stream_attach(pm_stream *stream, const pm_run_args *args) { stream->args = args; }
 
@@ -381,7 +399,7 @@ static pm_status take_memory(pm_stream *s) {
   s->memory = s->own ? pages_of_its_own(s) : s->given;
   s->given = NULL;
   if (!s->memory) return PM_E_MEMORY;
-  for (uint32_t i = 0; i < s->plan.first[s->program->n_instrs]; i++)
+  for (uint32_t i = 0; i < s->plan.first[s->program.n_instrs]; i++)
     s->places[i] = s->memory + s->plan.places[i];
   s->has_small = false;
   for (size_t i = 0; i < s->plan.n_loads; i++) s->there[i] = false;
@@ -457,13 +475,13 @@ static void begin_anew(pm_stream *s) {
 }
 
 pm_status pm_stream_begin(pm_stream *s) {
-  if (!s->program->n_instrs) return PM_OK; /* readers would be a run ahead without end */
+  if (!s->program.n_instrs) return PM_OK; /* readers would be a run ahead without end */
   if (s->owner != getpid()) {
     const pm_status status = begin_process(s);
     if (status != PM_OK) return status;
   }
   pthread_mutex_lock(&s->lock);
-  const bool whole = atomic_load(&s->done) == s->begun * (int64_t)s->program->n_instrs;
+  const bool whole = atomic_load(&s->done) == s->begun * (int64_t)s->program.n_instrs;
   if (!whole || s->failed != PM_OK) begin_anew(s);
   s->begun++;
   pthread_cond_broadcast(&s->freed);

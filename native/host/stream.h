@@ -40,10 +40,15 @@ typedef struct {
 /* PM_E_BUDGET if the budget is below need->least, which is filled in then, as `most` is. */
 pm_status pm_stream_need_of(const pm_program *program, uint64_t budget, pm_stream_need *need);
 
-/* The source and the program must outlive the stream. Nothing is read yet, and no page is touched.
+/* The source and the tables of its head must outlive the stream. Nothing is read yet, and no page is touched.
    PM_E_BUDGET as above, PM_E_MEMORY. */
 pm_status pm_stream_new(pm_stream **stream, const pm_source *source, const pm_program *program,
                         uint64_t budget);
+
+/* Between runs: serve this program from now on, whose blocks stay where they are. False, and nothing is changed,
+   where a stream of its own would read another way: then the program is no other size of the same plan, or its
+   blocks do not come in the same order. */
+bool pm_stream_use(pm_stream *stream, const pm_source *source, const pm_program *program, uint64_t budget);
 
 /* Waits for the reads that are under way. */
 void pm_stream_free(pm_stream *stream);

@@ -101,3 +101,29 @@ void pm_stream_plan_free(pm_stream_plan *plan) {
   plan->loads = NULL, plan->held = NULL, plan->small = NULL, plan->tables = NULL;
   plan->needs = NULL, plan->places = NULL, plan->first = NULL;
 }
+
+static bool is_same_load(const pm_load *a, const pm_load *b) {
+  return a->offset == b->offset && a->nbytes == b->nbytes && a->slot == b->slot && a->first == b->first &&
+         a->last == b->last && a->blocks == b->blocks && a->count == b->count && a->after == b->after &&
+         a->stays == b->stays;
+}
+
+static bool is_same_table(const pm_table *a, const pm_table *b) {
+  return a->instr == b->instr && a->block == b->block && a->begin == b->begin && a->nbytes == b->nbytes &&
+         a->place == b->place;
+}
+
+bool pm_stream_plan_is_alike(const pm_stream_plan *a, const pm_stream_plan *b, size_t n_instrs) {
+  bool is = a->n_loads == b->n_loads && a->n_small == b->n_small && a->n_tables == b->n_tables &&
+            a->reserved == b->reserved && !memcmp(a->needs, b->needs, n_instrs * sizeof *a->needs) &&
+            !memcmp(a->first, b->first, (n_instrs + 1) * sizeof *a->first);
+  for (size_t i = 0; i < a->n_loads && is; i++) {
+    is = is_same_load(&a->loads[i], &b->loads[i]);
+    for (uint32_t k = a->loads[i].blocks; k < a->loads[i].blocks + a->loads[i].count && is; k++)
+      is = a->held[k] == b->held[k];
+  }
+  for (size_t i = 0; i < a->n_small && is; i++)
+    is = a->small[i].block == b->small[i].block && a->small[i].place == b->small[i].place;
+  for (size_t i = 0; i < a->n_tables && is; i++) is = is_same_table(&a->tables[i], &b->tables[i]);
+  return is;
+}

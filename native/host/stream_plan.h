@@ -60,4 +60,8 @@ typedef struct {
 pm_status pm_stream_plan_new(pm_stream_plan *plan, const pm_program *program, uint64_t budget);
 void pm_stream_plan_free(pm_stream_plan *plan);
 
+/* Whether readers do the same for two plans of as many instructions, over the same blocks, wherever in its block
+   an operand begins. */
+bool pm_stream_plan_is_alike(const pm_stream_plan *a, const pm_stream_plan *b, size_t n_instrs);
+
 #endif

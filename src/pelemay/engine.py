@@ -196,6 +196,8 @@ class Engine:
         except ValueError as error:
             known = ", ".join(native().ISAS)
             raise InputError(str(error), hint=f"it has {known}") from error
+        self.reserved: Any = None
+        """What the memory for weights was reckoned for, by whoever did so; None once it is gone."""
         self._shown = _shown(self) if os.environ.get("PELEMAY_TOP") else None
         self._take(program, host)
 
@@ -206,31 +208,45 @@ class Engine:
         if self._shown is not None:
             self._shown.describe(program.instructions)
 
-    def use(self, program: Any, host: HostCall | None = None) -> None:
+    def use(
+        self, program: Any, host: HostCall | None = None, weights_bytes: int | None = None
+    ) -> None:
         """Run another program from now on, with the same workers.
 
-        The memory stays if it is enough; if not, it is given back before more is taken.
+        The memory stays if it is enough; if not, it is given back before more is taken. Streamed
+        weights that are in memory stay there for another size of the same plan, with as many
+        bytes; any other program gets a window of its own, after that of the one before is gone.
 
         Parameters
         ----------
         program : pelemay._native.Program
-            As :func:`open_program` gives; neither it nor the one before may be streamed.
+            As :func:`open_program` gives.
         host : callable, optional
+            As for the engine itself.
+        weights_bytes : int, optional
             As for the engine itself.
 
         Raises
         ------
         InputError
-            If a program is streamed.
+            If ``weights_bytes`` is less than one instruction needs, is missing, or is of no use.
+        MemoryLimitError
+            If this process cannot have the memory of a run; the engine has none then.
         """
         try:
+            _check_budget(program, weights_bytes)
             with _enough_memory(program):
-                self._runner.use(program)
+                self._runner.use(program, weights_bytes)
         except native().NativeError as error:
             raise translated(error) from error
         except ValueError as error:
-            raise InputError(str(error), hint="make an engine for it") from error
+            raise InputError(str(error)) from error
         self._take(program, host)
+
+    def release(self) -> None:
+        """Give back the memory of runs, until a program is used again; workers stay."""
+        self._runner.release()
+        self.program = self.reserved = None
 
     @property
     def nbytes(self) -> int:

@@ -116,10 +116,12 @@ class NativeBackend(InPlace):
         compiled = _Compiler(path, weights, limit, threads)
 
         first = _opened(compiled({}, {}), **options)
-        # Streamed weights have a window that is made for one program.
-        engine = first.engine if limit is None else None
+        engine = first.engine
 
         def compile_for(shapes: Shapes, values: Values) -> ProgramRunnable:
+            if limit is not None:
+                # What the program before took is room for the next one.
+                engine.release()
             return _opened(compiled(shapes, values), engine=engine, **options)
 
         signature = Signature.from_metadata(first.metadata)

@@ -35,8 +35,10 @@ class PlansRunnable:
     program : pelemay._native.Program
         Of a file that has plans.
     limit : pelemay.memory.Limit, optional
-        What the whole process may hold. Weights are then read through a window that is made for one
-        plan: another one begins with a window of its own.
+        What the whole process may hold. Weights are then read through a window, in what is left
+        beside the largest size of a plan, if there is so much. The sizes of one plan share the
+        window, with what stays in memory; another plan's begins anew, when that of the one before
+        is gone.
     verify : {"never", "load", "always"}
         When checksums are compared: of all plans when the file is opened, of one before each run.
     **options
@@ -97,16 +99,17 @@ class PlansRunnable:
         key = number, size
         if key not in self._ready:
             engine = next((r.engine for r in self._ready.values()), None)
-            if self._options["limit"] is not None:
-                engine = None
-                self._ready.clear()
+            while len(self._ready) >= self._kept:
+                self._ready.popitem(last=False)
             plan, metadata = self._plans[number]
             self._ready[key] = ProgramRunnable(
-                at_size(plan, size), engine=engine, metadata=metadata, **self._options
+                at_size(plan, size),
+                engine=engine,
+                largest=plan,
+                metadata=metadata,
+                **self._options,
             )
         self._ready.move_to_end(key)
-        while len(self._ready) > self._kept:
-            self._ready.popitem(last=False)
         return self._ready[key]
 
     @property

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -33,6 +34,29 @@ if TYPE_CHECKING:
 VERIFY = ("never", "load", "always")
 
 
+@dataclass(frozen=True)
+class Room:
+    """What an engine may take within a limit: for a plan, at any of its sizes.
+
+    Attributes
+    ----------
+    largest : pelemay._native.Program
+        The plan at its largest size.
+    others : int
+        Bytes of a run beside weights.
+    weights_bytes : int
+        Bytes of weights.
+    """
+
+    largest: Any
+    others: int
+    weights_bytes: int
+
+    def has(self, largest: Any, others: int) -> bool:
+        """Whether it is enough for a size of that plan which takes so much."""
+        return self.largest is largest and others <= self.others
+
+
 class ProgramRunnable:
     """A program with its engine.
 
@@ -51,7 +75,10 @@ class ProgramRunnable:
         What the whole process may hold. Weights are then read block by block, each checked, into
         what is left beside everything else; if not given, they are mapped.
     engine : pelemay.engine.Engine, optional
-        Of another program of the same file: this one runs in its memory, with its workers.
+        Of another program of the same model: this one runs in its memory, with its workers.
+    largest : pelemay._native.Program, optional
+        The same plan at its largest size: within a limit there has to be room for it, and weights
+        stay in memory from one size to the next.
     metadata : mapping, optional
         What :func:`metadata_of` gives, where it is known already.
 
@@ -74,6 +101,7 @@ class ProgramRunnable:
         verify: str = "never",
         limit: Limit | None = None,
         engine: Engine | None = None,
+        largest: Any = None,
         metadata: Mapping[str, Any] | None = None,
     ) -> None:
         if verify not in VERIFY:
@@ -88,30 +116,59 @@ class ProgramRunnable:
         )
         self._called = self._host if self.metadata.get("host") else None
         self._claim: Claim | None = None
-        room = None if limit is None else self._room(limit, workers_of(threads))
+        self._room: Room | None = None
+        self._limit, self._workers = limit, workers_of(threads)
+        self._largest = self.program if largest is None else largest
         self.engine = engine or Engine(
-            self.program, threads=threads, isa=isa, host=self._called, weights_bytes=room
+            self.program, threads=threads, isa=isa, host=self._called, weights_bytes=self._reserve()
         )
+        if engine is None:
+            self.engine.reserved = self._room
+        elif limit is not None:
+            self._take_engine()
         self.inputs: tuple[str, ...] = tuple(self.metadata["program_inputs"])
         self.outputs: tuple[str, ...] = tuple(self.metadata["program_outputs"])
 
-    def _room(self, limit: Limit, workers: int) -> int:
-        """What weights may take, beside everything else that the process holds in a run."""
+    def _take_engine(self) -> None:
+        """Make the engine run this program; within a limit, in what is left beside all others."""
+        engine = self.engine
+        if engine.program is self.program:
+            return
+        found: Room | None = engine.reserved
+        if self._limit is not None and not (found and found.has(self._largest, self._others())):
+            engine.release()
+            self._reserve()
+            found = self._room
+        engine.use(self.program, self._called, None if found is None else found.weights_bytes)
+        engine.reserved = found
+
+    def _reserve(self) -> int | None:
+        """Find what weights may take, beside everything else that the process holds in a run."""
+        if self._limit is None:
+            return None
         from pelemay.memory import Claim, room_within, too_small
 
-        program = self.program
-        need = program.stream_need()
+        limit, need = self._limit, self._largest.stream_need()
         beside = self._host.load() if self._host else 0
-        ends = sum(_nbytes(*end[1:]) for end in (*program.inputs, *program.outputs))
-        scratch = program.scratch_bytes(workers)
-        others = program.arena_bytes + scratch + ends + beside + need["overhead"]
-        room = room_within(limit, workers)
+        others = self._others() + beside + need["overhead"]
+        room = room_within(limit, self._workers)
+        if room < others + need["least"] and self._largest is not self.program:
+            self._largest = self.program
+            return self._reserve()
         if room < others + need["least"]:
             because = f"the values at {self.metadata.get('arena_set_by') or 'all operations'}"
             raise too_small(limit, room, others + need["least"], because)
         weights = int(min(room - others, need["most"]))
         self._claim = Claim(others + weights)
+        self._room = Room(self._largest, self._others(), weights)
         return weights
+
+    def _others(self) -> int:
+        """Bytes of a run beside weights: of values, kernels, inputs and outputs."""
+        programs = (self.program, self._largest)
+        scratch = max(program.scratch_bytes(self._workers) for program in programs)
+        ends = [_nbytes(*e[1:]) for e in (*self._largest.inputs, *self._largest.outputs)]
+        return int(self._largest.arena_bytes + scratch + sum(ends))
 
     def run(
         self,
@@ -149,8 +206,7 @@ class ProgramRunnable:
         given = [self._checked(i, feeds) for i in range(len(self.inputs))]
         if self._verifies_runs:
             verify_weights(self.program)
-        if self.engine.program is not self.program:
-            self.engine.use(self.program, self._called)
+        self._take_engine()
         results = self.engine.run(given, self._targets(into, given) if into else None)
         self._claim = None
         made = zip(self.outputs, results, strict=True)

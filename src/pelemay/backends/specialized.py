@@ -85,9 +85,10 @@ class SpecializedRunnable:
         shapes = {n: array.shape for n, array in arrays.items() if n not in values}
         key = _key(shapes, values)
         if key not in self._programs:
-            self._programs[key] = self._compile(shapes, values)
-            while len(self._programs) > self._kept:
+            # First what goes, so that it is room for what comes.
+            while len(self._programs) >= self._kept:
                 self._programs.popitem(last=False)
+            self._programs[key] = self._compile(shapes, values)
         self._programs.move_to_end(key)
         return self._programs[key]
 
