@@ -85,13 +85,16 @@ typedef struct {
   uint32_t head_crc; /* CRC-32 of what lies before the weights, with sha256 and this zero */
   pm_section tensors, instrs, operands, params, inputs, outputs, blocks, strings, metadata;
   pm_section more; /* of a file: the headers of its plans; of such a header: its forms */
-  uint64_t sizes;  /* that such a plan is for; 0 and 1 are one */
+  uint32_t sizes;  /* that such a plan is for; 0 and 1 are one */
+  uint32_t across; /* the same of a second size, which has nothing to do with the first */
 } pm_header;
 
-/* A number of a plan's tables that depends on the size: terms[0] + terms[1] m + terms[2] m (m - 1) / 2. */
+/* A number of a plan's tables that depends on the size m, and on a second size n: (terms[0] + terms[1] m +
+   terms[2] m (m - 1) / 2) times 1, n, or n (n - 1) / 2. Forms of one number follow each other, and are added. */
 typedef struct {
-  uint32_t row;   /* of the tensors, or of the parameters */
-  uint32_t field; /* a pm_field */
+  uint32_t row;    /* of the tensors, or of the parameters */
+  uint16_t field;  /* a pm_field */
+  uint16_t factor; /* 0, 1 or 2: which of the three */
   int64_t terms[3];
 } pm_form;
 
@@ -141,7 +144,8 @@ pm_status pm_program_open_head(pm_program *program, const uint8_t *head, size_t 
    largest of its sizes, until pm_program_at() gives it another. */
 pm_status pm_program_plan(pm_program *plan, const pm_program *file, size_t number, pm_place *place);
 
-/* Sizes that a plan is for: one, or as many as its forms are for. */
+/* Sizes that a plan is for: one, or as many as its forms are for. Of two that are independent, number m + n * (how
+   many the first has) is the first at m, the second at n. */
 uint64_t pm_program_sizes(const pm_program *plan);
 
 typedef struct {

@@ -9,13 +9,17 @@
 
 #define MAX_SIZES ((uint64_t)1 << 20)
 #define MAX_TERM ((int64_t)1 << 46)
+#define FACTORS 3
+
+static uint64_t first_sizes(const pm_program *p) { return p->header->sizes ? p->header->sizes : 1; }
+static uint64_t second_sizes(const pm_program *p) { return p->header->across ? p->header->across : 1; }
 
 static pm_status check_forms(const pm_program *p) {
-  if (p->header->sizes > MAX_SIZES) return PM_E_SECTION;
+  if (first_sizes(p) > MAX_SIZES || second_sizes(p) > MAX_SIZES / first_sizes(p)) return PM_E_SECTION;
   for (size_t i = 0; i < p->n_forms; i++) {
     const pm_form *f = &p->forms[i];
     const size_t rows = f->field == PM_PARAM ? p->n_params : p->n_tensors;
-    if (f->field >= PM_FIELDS || f->row >= rows) return PM_E_SECTION;
+    if (f->field >= PM_FIELDS || f->factor >= FACTORS || f->row >= rows) return PM_E_SECTION;
     for (int k = 0; k < 3; k++)
       if (f->terms[k] > MAX_TERM || f->terms[k] < -MAX_TERM) return PM_E_SECTION;
   }
@@ -43,21 +47,38 @@ pm_status pm_program_plan(pm_program *plan, const pm_program *file, size_t numbe
   return status == PM_OK ? pm_check_tables(plan, place) : status;
 }
 
-uint64_t pm_program_sizes(const pm_program *plan) { return plan->header->sizes ? plan->header->sizes : 1; }
+uint64_t pm_program_sizes(const pm_program *plan) { return first_sizes(plan) * second_sizes(plan); }
 
-/* a * b, if that is no more than what a sum of three stays below the limits of 64 bits with. */
+/* a * b, if that is no more than what a sum of the terms of all factors stays below the limits of 64 bits with. */
 static bool multiply(int64_t a, uint64_t b, int64_t *product) {
-  const int64_t most = INT64_MAX / 4, factor = (int64_t)b;
+  const int64_t most = INT64_MAX / 16, factor = (int64_t)b;
   if (factor && (a > most / factor || a < -most / factor)) return false;
   *product = a * factor;
   return true;
 }
 
-static bool value_of(const pm_form *form, uint64_t m, int64_t *value) {
-  int64_t linear, square;
-  if (!multiply(form->terms[1], m, &linear)) return false;
-  if (!multiply(form->terms[2], m ? m * (m - 1) / 2 : 0, &square)) return false;
-  *value = form->terms[0] + linear + square;
+/* 1, m, m (m - 1) / 2. */
+static uint64_t factor_of(unsigned number, uint64_t m) { return number == 0 ? 1 : number == 1 ? m : m ? m * (m - 1) / 2 : 0; }
+
+/* How many forms, from the first on, are of one number: at most one for each factor. */
+static size_t forms_of_one(const pm_form *first, size_t left) {
+  size_t count = 1;
+  while (count < left && count < FACTORS && first[count].row == first->row && first[count].field == first->field)
+    count++;
+  return count;
+}
+
+/* The number of so many forms, for the sizes m and n. */
+static bool value_of(const pm_form *forms, size_t count, uint64_t m, uint64_t n, int64_t *value) {
+  *value = 0;
+  for (size_t i = 0; i < count; i++) {
+    for (unsigned k = 0; k < 3; k++) {
+      int64_t term;
+      if (!multiply(forms[i].terms[k], factor_of(k, m), &term)) return false;
+      if (!multiply(term, factor_of(forms[i].factor, n), &term)) return false;
+      *value += term;
+    }
+  }
   return true;
 }
 
@@ -86,9 +107,11 @@ pm_status pm_program_at(pm_program *program, const pm_program *plan, uint64_t si
   if (size >= pm_program_sizes(plan)) return PM_E_TENSOR;
   memcpy(tensors, plan->tensors, plan->n_tensors * sizeof *tensors);
   memcpy(params, plan->params, plan->n_params * sizeof *params);
-  for (size_t i = 0; i < plan->n_forms; i++) {
+  const uint64_t m = size % first_sizes(plan), n = size / first_sizes(plan);
+  for (size_t i = 0, count; i < plan->n_forms; i += count) {
     int64_t value;
-    if (!value_of(&plan->forms[i], size, &value) || !put(&plan->forms[i], value, tensors, params))
+    count = forms_of_one(&plan->forms[i], plan->n_forms - i);
+    if (!value_of(&plan->forms[i], count, m, n, &value) || !put(&plan->forms[i], value, tensors, params))
       return PM_E_TENSOR;
   }
   *program = *plan;
@@ -97,41 +120,69 @@ pm_status pm_program_at(pm_program *program, const pm_program *plan, uint64_t si
   return pm_check_tables(program, place);
 }
 
-/* The form of a dimension of a tensor; NULL where it is the same for all sizes. */
-static const pm_form *form_of(const pm_program *p, uint32_t tensor, unsigned dimension) {
-  for (size_t i = 0; i < p->n_forms; i++)
-    if (p->forms[i].row == tensor && p->forms[i].field == PM_DIM + dimension) return &p->forms[i];
-  return NULL;
+/* The forms of a dimension of a tensor; none where it is the same for all sizes. */
+static size_t forms_of_dim(const pm_program *p, uint32_t tensor, unsigned dimension, const pm_form **first) {
+  for (size_t i = 0; i < p->n_forms; i++) {
+    *first = &p->forms[i];
+    if ((*first)->row == tensor && (*first)->field == PM_DIM + dimension) return forms_of_one(*first, p->n_forms - i);
+  }
+  return 0;
 }
 
-/* The size for which a form that grows evenly is that number. */
-static bool solve(const pm_form *form, uint64_t wanted, uint64_t *size) {
-  const int64_t step = form->terms[1], above = (int64_t)wanted - form->terms[0];
-  if (!step || form->terms[2] || above % step || above / step < 0) return false;
+/* The size for which base + step * size is that number. */
+static bool solve(int64_t base, int64_t step, uint64_t wanted, uint64_t *size) {
+  if (wanted >= PM_NONE) return false;
+  const int64_t above = (int64_t)wanted - base;
+  if (!step || above % step || above / step < 0) return false;
   *size = (uint64_t)(above / step);
   return true;
 }
 
-static bool is_dim(const pm_program *p, uint32_t tensor, unsigned d, uint64_t wanted, uint64_t *size, bool *found) {
-  const pm_form *form = form_of(p, tensor, d);
-  if (!form) return p->tensors[tensor].dims[d] == wanted;
-  if (wanted >= PM_NONE) return false;
-  if (!*found) {
-    *found = solve(form, wanted, size) && *size < pm_program_sizes(p);
-    return *found;
+/* What the sizes are of which a dimension says one alone. */
+typedef struct {
+  uint64_t m, n;
+  bool has_m, has_n;
+} sizes;
+
+/* False if the dimension cannot be as it is. */
+static bool find_sizes(const pm_form *forms, size_t count, uint64_t wanted, sizes *found) {
+  int64_t base = 0, with_m = 0, with_n = 0;
+  bool is_plain = true;
+  for (size_t i = 0; i < count; i++) {
+    const int64_t *terms = forms[i].terms;
+    if (forms[i].factor == 0) base += terms[0], with_m += terms[1], is_plain = is_plain && !terms[2];
+    if (forms[i].factor == 1) with_n += terms[0], is_plain = is_plain && !terms[1] && !terms[2];
+    if (forms[i].factor == 2) is_plain = is_plain && !terms[0] && !terms[1] && !terms[2];
   }
-  int64_t value;
-  return value_of(form, *size, &value) && value >= 0 && (uint64_t)value == wanted;
+  if (!is_plain || (with_m && with_n)) return true;
+  if (with_m && !found->has_m) return found->has_m = solve(base, with_m, wanted, &found->m);
+  if (with_n && !found->has_n) return found->has_n = solve(base, with_n, wanted, &found->n);
+  return true;
+}
+
+/* Whether each dimension of the inputs is as wanted for the sizes found; where `finds`, only sizes are found. */
+static bool match(const pm_program *p, const pm_shape *inputs, sizes *found, bool finds) {
+  for (size_t i = 0; i < p->n_inputs; i++) {
+    const pm_tensor *t = &p->tensors[p->inputs[i]];
+    if (inputs[i].rank != t->rank) return false;
+    for (unsigned d = 0; d < t->rank; d++) {
+      const pm_form *forms;
+      const size_t count = forms_of_dim(p, p->inputs[i], d, &forms);
+      const uint64_t wanted = inputs[i].dims[d];
+      int64_t value = t->dims[d];
+      if (finds && count && !find_sizes(forms, count, wanted, found)) return false;
+      if (finds) continue;
+      if (count && !value_of(forms, count, found->m, found->n, &value)) return false;
+      if (value < 0 || (uint64_t)value != wanted) return false;
+    }
+  }
+  return true;
 }
 
 bool pm_program_fits(const pm_program *plan, const pm_shape *inputs, uint64_t *size) {
-  bool found = false;
-  *size = 0;
-  for (size_t i = 0; i < plan->n_inputs; i++) {
-    const pm_tensor *t = &plan->tensors[plan->inputs[i]];
-    if (inputs[i].rank != t->rank) return false;
-    for (unsigned d = 0; d < t->rank; d++)
-      if (!is_dim(plan, plan->inputs[i], d, inputs[i].dims[d], size, &found)) return false;
-  }
-  return found || pm_program_sizes(plan) == 1;
+  sizes found = {.has_m = first_sizes(plan) == 1, .has_n = second_sizes(plan) == 1};
+  if (!match(plan, inputs, &found, true) || !found.has_m || !found.has_n) return false;
+  if (found.m >= first_sizes(plan) || found.n >= second_sizes(plan)) return false;
+  *size = found.m + found.n * first_sizes(plan);
+  return match(plan, inputs, &found, false);
 }

@@ -1,7 +1,7 @@
-"""What the open sizes of a model are bound to: shapes, names of sizes, ranges of one.
+"""What the open sizes of a model are bound to: shapes, names of sizes, ranges of one or two.
 
 In: texts of the command line, or numbers. Out: :class:`Case` after case. A case is one set of
-shapes, or all sets that a range makes.
+shapes, or all sets that a range makes, or two that are independent.
 
 >>> [case.sizes(0) for case in cases_of([("dim", "batch=1,4"), None, ("dim", "batch=8")])]
 [{'batch': 1}, {'batch': 4}, {'batch': 8}]
@@ -10,11 +10,15 @@ shapes, or all sets that a range makes.
 from __future__ import annotations
 
 import itertools
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pelemay.errors import InputError
+
+MOST_SPANS = 2
+"""Ranges of one case."""
 
 HOW = "write N, N,N,..., FIRST..LAST, FIRST..LAST:STEP, or OTHER+N"
 
@@ -61,12 +65,12 @@ class Case:
     shapes : mapping
         Input name to shape.
     dims : mapping
-        Name of a size to what it is; at most one is a :class:`Span`.
+        Name of a size to what it is; at most two are a :class:`Span`.
 
     Raises
     ------
     InputError
-        If two sizes are ranges, or one follows a size that is not there.
+        If more than two sizes are ranges, or one follows a size that is not there.
     """
 
     shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
@@ -74,10 +78,9 @@ class Case:
 
     def __post_init__(self) -> None:
         """Check it."""
-        ranges = [name for name, size in self.dims.items() if isinstance(size, Span)]
-        if len(ranges) > 1:
+        if len(self.spans) > MOST_SPANS:
             raise InputError(
-                f"{' and '.join(ranges)} are ranges; one size can be",
+                f"{', '.join(self.spans)} are ranges; two sizes can be",
                 where="--dim",
                 hint="list the numbers of the others, such as batch=1,4,8",
             )
@@ -87,9 +90,9 @@ class Case:
                 raise InputError(what, where="--dim")
 
     @property
-    def span(self) -> tuple[str, Span] | None:
-        """The size that is a range, with its name."""
-        return next(((n, s) for n, s in self.dims.items() if isinstance(s, Span)), None)
+    def spans(self) -> dict[str, Span]:
+        """The sizes that are ranges, with their names."""
+        return {n: s for n, s in self.dims.items() if isinstance(s, Span)}
 
     def followers(self, name: str) -> dict[str, str]:
         """The sizes that follow one of that name, each with how, in words."""
@@ -103,15 +106,22 @@ class Case:
     @property
     def count(self) -> int:
         """How many sets of shapes it is."""
-        return len(self.span[1].numbers) if self.span else 1
+        return math.prod(len(span.numbers) for span in self.spans.values())
 
     def sizes(self, number: int) -> dict[str, int]:
-        """The size of each name, for one of its sets."""
-        found = {
-            name: size.numbers[number] if isinstance(size, Span) else size
-            for name, size in self.dims.items()
-            if not isinstance(size, Follows)
-        }
+        """The size of each name, for one of its sets; the first range goes fastest.
+
+        >>> case = Case(dims={"batch": Span(1, 2), "seq": Span(5, 7)})
+        >>> case.sizes(3)
+        {'batch': 2, 'seq': 6}
+        """
+        found: dict[str, int] = {}
+        for name, size in self.dims.items():
+            if isinstance(size, Span):
+                number, place = divmod(number, len(size.numbers))
+                found[name] = size.numbers[place]
+            elif not isinstance(size, Follows):
+                found[name] = size
         for name, size in self.dims.items():
             if isinstance(size, Follows):
                 found[name] = found[size.other] + size.more

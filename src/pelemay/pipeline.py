@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from pelemay.program import Program
     from pelemay.program.budget import Budgets
     from pelemay.program.write import Written
+    from pelemay.ranges import Sized, Span
     from pelemay.target import Target
 
 DEFAULT_BACKEND = "native"
@@ -176,51 +177,53 @@ def lowered(
 
     Raises
     ------
-    InputError
-        If a range is asked for within a limit.
+    MemoryLimitError
+        If no program takes as little as the target says.
     UnsupportedError
         If a range has to be cut into too many programs.
     """
-    if case.span is None:
+    if not case.spans:
         return [lower(model, bound_shapes(model, case), values, target)]
-    from pelemay.compilation import Sized, ranged
+    from pelemay.ranges import Request, Sized, ranged
+    from pelemay.target import Target
 
-    if target is not None and (target.budget_bytes or target.arena_bytes):
-        what = "a range is planned with whole values, so it takes neither a budget nor an arena"
-        raise InputError(what, hint="list the sizes that are needed, such as --dim batch=1,4,8")
     arrays = _arrays(model, values or {})
-    bound = [
-        _closed(model, bound_shapes(model, case, number), arrays) for number in range(case.count)
-    ]
-    sizes = [Sized(shapes, _facts(model, shapes, arrays)) for shapes in bound]
+    numbers = [span.numbers for span in case.spans.values()]
 
-    def describe(first: int, last: int, stride: int) -> dict[str, Any]:
-        return _described(model, case, bound, range(first, last + 1, stride))
+    def sized(first: int, second: int) -> Sized:
+        bound = bound_shapes(model, case, first + second * len(numbers[0]))
+        shapes = _closed(model, bound, arrays)
+        return Sized(shapes, _facts(model, shapes, arrays))
 
+    def describe(span: Span, compiled: int) -> dict[str, Any]:
+        return _described(model, case, span, compiled, sized)
+
+    second = numbers[1] if len(numbers) > 1 else (0,)
+    request = Request(model.graph, (numbers[0], second), sized, arrays, target or Target())
     with model.intact():
-        return ranged(model.graph, sizes, arrays, target=target, describe=describe)
+        return ranged(request, describe)
 
 
 def _described(
-    model: Model,
-    case: Case,
-    bound: Sequence[Mapping[str, tuple[int, ...]]],
-    members: range,
+    model: Model, case: Case, span: Span, compiled: int, sized: Callable[[int, int], Sized]
 ) -> dict[str, Any]:
     """What a program for some sizes of a range says of them; nothing where it is for one."""
-    if len(members) == 1 or case.span is None:
-        return {}
     from pelemay.passes.bind import open_sizes
 
-    name, span = case.span
-    names = {name: name, **case.followers(name)}
-    shapes: dict[str, list[Any]] = {n: list(shape) for n, shape in bound[members[-1]].items()}
+    names, ends = {}, {}
+    for (name, of_case), numbers in zip(case.spans.items(), span.axes, strict=False):
+        if len(numbers) > 1:
+            names.update({name: name, **case.followers(name)})
+            sizes = [of_case.numbers[number] for number in numbers]
+            ends[name] = [sizes[0], sizes[-1], sizes[1] - sizes[0]]
+    if not ends:
+        return {}
+    largest = sized(span.first[-1], span.second[-1]).shapes
+    shapes: dict[str, list[Any]] = {n: list(shape) for n, shape in largest.items()}
     for n, shape in open_sizes(model.graph).items():
         if n in shapes and n not in case.shapes:
             shapes[n] = [names.get(str(d), size) for d, size in zip(shape, shapes[n], strict=True)]
-    numbers = span.numbers
-    ends = [numbers[members[0]], numbers[members[-1]], span.step * members.step]
-    return {"shapes": shapes, "range": {name: ends}}
+    return {"shapes": shapes, "range": ends, "compiled": compiled}
 
 
 def bound_shapes(model: Model, case: Case, number: int = 0) -> dict[str, tuple[int, ...]]:

@@ -72,6 +72,7 @@ def test_every_key_of_the_metadata_is_named(
         "weights",
         "arena_set_by",
         "range",
+        "compiled",
         "in_place",
     }
     for entry in (made["host"][0], made["tail"], *made["constants"]):

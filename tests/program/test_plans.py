@@ -205,7 +205,7 @@ def test_a_session_runs_all_sizes_of_a_plan(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("items", "message"),
     [
-        ([("dim", "batch=1..4"), ("dim", "rows=1..4")], "batch and rows are ranges"),
+        ([("dim", f"{name}=1..4") for name in "abc"], "a, b, c are ranges; two sizes can be"),
         ([("dim", "batch=4..1")], "is not a name and a size"),
         ([("dim", "batch")], "is not a name and a size"),
         ([("dim", "batch=rows+1")], "follows rows, which has no number"),

@@ -43,7 +43,7 @@ def cut_plan(graph: Graph, grain: int, places: Sequence[int] = ()) -> Plan:
         if end:
             chain = cutter.chain(at, end)
             assert chain is not None
-            bands.append(Band(chain, cutter.banding(at, end, grain)))
+            bands.append(Band(chain, cutter.banding(at, end, grain), grain))
         at = end or at + 1
     if not bands:
         return plan_graph(graph)

@@ -149,10 +149,16 @@ def show_plans(findings: dict[str, Any]) -> None:
     if not findings["plans"]:
         return
     rows = [
-        (str(number), plan["for"], str(plan["sizes"]), size(plan["arena_bytes"]))
+        (
+            str(number),
+            plan["for"],
+            str(plan["sizes"]),
+            str(plan["compiled"]),
+            size(plan["arena_bytes"]),
+        )
         for number, plan in enumerate(findings["plans"])
     ]
-    console().print(table("plan", "for", "sizes", "arena", rows=rows, right=[0, 2, 3]))
+    console().print(table("plan", "for", "sizes", "compiled", "arena", rows=rows, right=[0, 2, 3, 4]))
 
 
 def show_fallbacks(findings: dict[str, Any]) -> None:

@@ -62,7 +62,7 @@ class Recipe:
             With the same nodes in the same order.
         """
         facts = Facts.of(graph)
-        if not _are_alike(self.choice.facts.graph, graph):
+        if not are_alike(self.choice.facts.graph, graph):
             return None
         assignment = self._assigned(facts)
         if assignment is None:
@@ -83,7 +83,7 @@ class Recipe:
         return found if found.granted == wanted.granted else None
 
 
-def _are_alike(a: Graph, b: Graph) -> bool:
+def are_alike(a: Graph, b: Graph) -> bool:
     """Whether two graphs are the same but for sizes, attributes and constants."""
     first, second = (
         [(n.domain, n.op, n.version, n.inputs, n.outputs) for n in graph.nodes] for graph in (a, b)

@@ -60,13 +60,21 @@ class Fitted(Generic[Found]):
         The program with what it was made of.
     needs : Needs
         Bytes.
-    micros : float
-        Estimated time of computing.
+    point : Point
+        The plan that it is of.
+    block_bytes : int or None
+        Of the largest blocks of its weights.
     """
 
     made: Found
     needs: Needs
-    micros: float
+    point: Point
+    block_bytes: int | None
+
+    @property
+    def micros(self) -> float:
+        """Estimated time of computing."""
+        return self.point.micros
 
     @property
     def least_bytes(self) -> int:
@@ -92,18 +100,18 @@ class Budgets(Generic[Found]):
     def __init__(self, graph: Graph, make: Callable[[Plan, int | None], Found]) -> None:
         from pelemay.engine import workers_of
 
-        self._curve = Curve(graph)
+        self.curve = Curve(graph)
         self._make = make
         self._workers = workers_of()
 
     @cached_property
     def whole(self) -> Fitted[Found]:
         """The program in which all values are whole and all weights stay."""
-        return self._fitted(self._curve.whole, None)
+        return self._fitted(self.curve.whole, None)
 
     def _fitted(self, point: Point, block_bytes: int | None) -> Fitted[Found]:
         made = self._make(point.plan, block_bytes)
-        return Fitted(made, needs_of(made.program, self._workers), point.micros)
+        return Fitted(made, needs_of(made.program, self._workers), point, block_bytes)
 
     def within(self, budget: int) -> Fitted[Found]:
         """The fastest program that was found to keep to a budget.
@@ -119,7 +127,7 @@ class Budgets(Generic[Found]):
         best: Fitted[Found] | None = None
         least = whole.needs.fixed + whole.needs.least
         beside = whole.needs.ends
-        points = _points(self._curve, budget - beside)
+        points = _points(self.curve, budget - beside)
         for point in sorted(points, key=lambda p: _at_best(p, whole.needs, budget)):
             if best is not None and _at_best(point, whole.needs, budget) >= best.within(budget):
                 break
@@ -135,11 +143,11 @@ class Budgets(Generic[Found]):
     def _least(self, budget: int, least: int) -> Fitted[Found]:
         """The program of the least arena, with blocks as small as it takes."""
         for block_bytes in BLOCKS:
-            found = self._fitted(self._curve.least, block_bytes)
+            found = self._fitted(self.curve.least, block_bytes)
             least = min(least, found.least_bytes)
             if least <= budget:
                 return found
-        peak = peak_of(self._curve.least.plan)
+        peak = peak_of(self.curve.least.plan)
         raise MemoryLimitError(
             f"a run takes {least:,} bytes at least, {budget:,} are allowed",
             where=peak.label if peak else "",

@@ -70,6 +70,7 @@ def of_all(programs: Sequence[Program]) -> dict[str, Any]:
         {
             "for": described(program.metadata),
             "sizes": program.sizes,
+            "compiled": program.metadata.get("compiled", 1),
             "arena_bytes": program.arena_bytes,
             "instructions": len(program.instructions),
             "fallbacks": len(fallbacks(program.metadata)),

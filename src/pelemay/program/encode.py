@@ -152,7 +152,7 @@ def encode(program: Program | Plans, numbers: Numbers | None = None) -> bytes:
     headers["weights_offset"], headers["weights_bytes"] = len(head), plans.weights_bytes
     headers["file_bytes"] = len(head) + plans.weights_bytes
     first = headers[0].copy()
-    first["sizes"] = 0
+    first["sizes"] = first["across"] = 0
     if place:
         head[place : place + headers.nbytes] = headers.tobytes()
         first["more"] = (place, len(headers))
@@ -170,7 +170,8 @@ def encode_metadata(metadata: Any) -> bytes:
 def _append(head: bytearray, program: Program, numbers: Numbers) -> Array:
     """Add the tables of a program; gives its header, as far as these set it."""
     header = np.zeros((), HEADER)
-    header["arena_bytes"], header["sizes"] = program.arena_bytes, program.sizes
+    header["arena_bytes"], header["sizes"] = program.arena_bytes, program.sizes // program.across
+    header["across"] = program.across if program.across > 1 else 0
     for name, table in _tables(program, numbers).items():
         data = bytes(table)
         kind = FORM if name == "more" else ROWS[name]
@@ -206,12 +207,13 @@ def _added(head: bytearray, data: bytes) -> int:
 
 
 def _forms(program: Program, params: _Params) -> Array:
-    rows: list[tuple[int, int, tuple[int, int, int]]] = []
+    rows: list[tuple[int, int, int, tuple[int, int, int]]] = []
     for form in program.forms:
         if form.field is Field.PARAM:
-            rows.append((params.first[form.row] + form.at, form.field, form.terms))
+            place = params.first[form.row] + form.at
+            rows.append((place, form.field, form.factor, form.terms))
         else:
-            rows.append((form.row, form.field + form.at, form.terms))
+            rows.append((form.row, form.field + form.at, form.factor, form.terms))
     return np.array(rows, FORM)
 
 

@@ -1,13 +1,13 @@
 """One program for all sizes of a range: which of its numbers depend on the size, and how.
 
-In: the programs of one graph for sizes that follow each other, each as the compiler makes it, with
-the same places in memory. Out: one :class:`Program` with forms, which is those programs to the last
-number; or where they part.
+In: the programs of one graph for some sizes, each as the compiler makes it, with the same places in
+memory. Out: one :class:`Program` with forms, which is those programs to the last number; or where
+they part.
 
 A number of a program follows from sizes by sums and products, and by quotients and comparisons that
 stay as they are for a while. So it is a polynomial of low degree for as long as the instructions
-are the same. The polynomial is that of the first three sizes, and it is compared with the program
-of every other one: nothing here has to be believed.
+are the same: of degree two in each of at most two sizes. It is that of the three largest sizes, and
+it is compared with the program of every other one that is offered.
 """
 
 from __future__ import annotations
@@ -20,12 +20,17 @@ import numpy as np
 import numpy.typing as npt
 
 from pelemay.program.program import Field, Form, Instruction, Program, Space, Tensor
-from pelemay.program.versions import Versions
+from pelemay.program.versions import Place, Steps, Versions
 
 MOST_TERM = 1 << 46
 """Of a form, as the engine takes it."""
 
+POINTS = 3
+"""Sizes that a polynomial is found from; one more than its degree."""
+
 Numbers = npt.NDArray[np.int64]
+Terms = tuple[tuple[int, int, int], ...]
+"""Of one number: for each factor of the second size, the terms in the first."""
 
 
 @dataclass
@@ -39,25 +44,35 @@ class Family:
 
     Attributes
     ----------
-    count : int
-        Sizes so far.
     reason : str
-        Why the last program that was offered is another.
+        Why the last program that was refused is another.
+    compiled : int
+        Programs that were taken.
     """
 
     largest: Program
-    count: int = 1
     reason: str = ""
-    _first: list[Numbers] = field(default_factory=list)
+    compiled: int = 1
+    _known: dict[Place, Numbers] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Note the numbers of the first."""
         self._outline = _outline(self.largest)
-        self._first.append(_numbers(self.largest))
+        self._known[0, 0] = _numbers(self.largest)
         self._versions = Versions(self.largest.blocks)
 
-    def add(self, program: Program, changed: Collection[str]) -> bool:
-        """Take the program of the next smaller size; False, with a reason, if it is another one.
+    @property
+    def varies(self) -> bool:
+        """Whether weights are others for each size, so that every size has to be offered."""
+        return self._versions.varies
+
+    @property
+    def is_left_to_others(self) -> bool:
+        """Whether the reference backend runs a part, whose text says sizes."""
+        return bool(self.largest.metadata.get("host") or self.largest.metadata.get("tail"))
+
+    def add(self, program: Program, changed: Collection[str], at: Place) -> bool:
+        """Take the program of a smaller size; False, with a reason, if it is another one.
 
         Parameters
         ----------
@@ -65,40 +80,44 @@ class Family:
             Offered.
         changed : collection of str
             Constants that do not have the values that they have for the largest size.
+        at : tuple of int
+            How many sizes below the largest it is, of the first size and of the second. The
+            first :data:`POINTS` of each make the polynomials: each of them after those between it
+            and the largest.
         """
-        self.reason = self._against(program)
-        if not self.reason:
-            self.reason = self._versions.add(program.blocks, changed)
-        if not self.reason and len(self._first) < 3:
-            self._first.append(_numbers(program))
-        self.count += not self.reason
-        return not self.reason
+        numbers = _numbers(program)
+        reason = self._against(program, numbers, at)
+        if not reason:
+            reason = self._versions.add(program.blocks, changed, at)
+        if reason:
+            self.reason = reason
+            return False
+        if max(at) < POINTS:
+            self._known[at] = numbers
+        self.compiled += 1
+        return True
 
-    def _against(self, program: Program) -> str:
+    def _against(self, program: Program, numbers: Numbers, at: Place) -> str:
         """What speaks against it."""
-        if _is_left_to_others(self.largest):
-            return "some of its nodes have no instruction"
         if (outline := _outline(program)) != self._outline:
             return _difference(self._outline, outline)
-        numbers = _numbers(program)
-        if len(self._first) < 3:
-            terms = _terms([*self._first, numbers])
-            wrong = np.any(np.abs(terms[1:]) > MOST_TERM, axis=0)
-            wrong |= np.any(terms[1:] != 0, axis=0) & (np.abs(terms[0]) > MOST_TERM)
+        if max(at) < POINTS:
+            wrong = _too_large(_terms({**self._known, at: numbers}))
         else:
-            wrong = _values(_terms(self._first), self.count) != numbers
+            wrong = _value(_terms(self._known), at) != numbers
         if not wrong.any():
             return ""
         place = int(np.flatnonzero(wrong)[0])
         return f"a number of {_label(self.largest, place)} does not grow evenly"
 
-    def program(self, metadata: Mapping[str, Any]) -> Program:
-        """All of them as one; ``metadata`` instead of the largest one's own."""
-        if self.count == 1:
+    def program(self, counts: Place, metadata: Mapping[str, Any]) -> Program:
+        """So many sizes of each as one, ``metadata`` instead of the largest one's own."""
+        if counts == (1, 1):
             return replace(self.largest, metadata=metadata)
-        terms = _ascending(_terms(self._first), self.count)
-        blocks, steps = self._versions.blocks(self.count)
-        made = _Rows(self.largest, self.count, terms, [b.offset for b in blocks], steps)
+        known = {at: numbers for at, numbers in self._known.items() if _is_within(at, counts)}
+        terms = _ascending(_terms(known), counts)
+        blocks, steps = self._versions.blocks(counts)
+        made = _Rows(self.largest, counts, terms, [b.offset for b in blocks], steps)
         instructions = tuple(made.instruction(i) for i in self.largest.instructions)
         ends = self.largest.inputs, self.largest.outputs
         inputs, outputs = (tuple(made.row(number) for number in end) for end in ends)
@@ -110,8 +129,9 @@ class Family:
             outputs=outputs,
             blocks=blocks,
             metadata=metadata,
-            sizes=self.count,
+            sizes=counts[0] * counts[1],
             forms=tuple(made.forms),
+            across=counts[1],
         )
 
 
@@ -119,11 +139,11 @@ class _Rows:
     """The tables of the program of all sizes, in the order in which :func:`_numbers` walks."""
 
     def __init__(
-        self, program: Program, sizes: int, terms: Numbers, places: list[int], steps: list[int]
+        self, program: Program, counts: Place, terms: Numbers, places: list[int], steps: list[Steps]
     ) -> None:
         self.tensors: list[Tensor] = []
         self.forms: list[Form] = []
-        self._program, self._sizes = program, sizes
+        self._program, self._counts = program, counts
         self._terms = terms
         self._at = 0
         self._places, self._steps = places, steps
@@ -135,50 +155,53 @@ class _Rows:
         inputs = tuple(n if n is None else self.row(n) for n in instruction.inputs)
         outputs = tuple(n if n is None else self.row(n) for n in instruction.outputs)
         for at in range(len(instruction.params)):
-            if form := self._next():
-                self.forms.append(Form(Field.PARAM, self._instruction, at, form))
+            self.forms += _forms(Field.PARAM, self._instruction, at, self._next())
         self._instruction += 1
         return replace(instruction, inputs=inputs, outputs=outputs)
 
     def row(self, number: int) -> int:
         """The row of a tensor that is read or written next; those that stay equal share one."""
-        tensor, terms = self._program.tensors[number], []
+        tensor = self._program.tensors[number]
         offset = self._next()
         if tensor.space is Space.WEIGHTS:
             tensor, offset = self._in_block(tensor, offset)
-        terms.append((Field.OFFSET, 0, offset))
+        terms = [(Field.OFFSET, 0, offset)]
         terms += [(Field.DIM, at, self._next()) for at in range(len(tensor.shape))]
         terms += [(Field.STRIDE, at, self._next()) for at in range(len(tensor.shape))]
-        forms = tuple((kind, at, form) for kind, at, form in terms if form)
-        if (tensor, forms) not in self._known:
-            row = self._known[tensor, forms] = len(self.tensors)
+        found = tuple((kind, at, form) for kind, at, form in terms if form)
+        if (tensor, found) not in self._known:
+            row = self._known[tensor, found] = len(self.tensors)
             self.tensors.append(tensor)
-            self.forms += [Form(kind, row, at, form) for kind, at, form in forms]
-        return self._known[tensor, forms]
+            for kind, at, form in found:
+                self.forms += _forms(kind, row, at, form)
+        return self._known[tensor, found]
 
-    def _in_block(
-        self, tensor: Tensor, form: tuple[int, int, int] | None
-    ) -> tuple[Tensor, tuple[int, int, int] | None]:
+    def _in_block(self, tensor: Tensor, form: Terms | None) -> tuple[Tensor, Terms | None]:
         """A tensor among the weights, where its block lies now, at the version of its size."""
-        place, step = self._places[tensor.index], self._steps[tensor.index]
+        place, steps = self._places[tensor.index], self._steps[tensor.index]
         within = tensor.offset - self._program.blocks[tensor.index].offset
-        last = step * (self._sizes - 1)
+        last = sum(step * (count - 1) for step, count in zip(steps, self._counts, strict=True))
         moved = replace(tensor, offset=place + within + last)
-        if form is None and not step:
+        if form is None and not any(steps):
             return moved, None
-        constant, linear, square = form or (within, 0, 0)
-        return moved, (constant + place, linear + step, square)
+        plain, across, square = form or ((within, 0, 0), (0, 0, 0), (0, 0, 0))
+        plain = (plain[0] + place, plain[1] + steps[0], plain[2])
+        return moved, (plain, (across[0] + steps[1], *across[1:]), square)
 
-    def _next(self) -> tuple[int, int, int] | None:
+    def _next(self) -> Terms | None:
         """The terms of the next number; None if it is the same for all sizes."""
-        constant, linear, square = (int(n) for n in self._terms[:, self._at])
+        terms = self._terms[:, :, self._at]
         self._at += 1
-        return (constant, linear, square) if linear or square else None
+        if np.count_nonzero(terms) == np.count_nonzero(terms[0, 0]):
+            return None
+        return tuple((int(a), int(b), int(c)) for a, b, c in terms.T)
 
 
-def _is_left_to_others(program: Program) -> bool:
-    """Whether the reference backend runs a part: its text says sizes."""
-    return bool(program.metadata.get("host") or program.metadata.get("tail"))
+def _forms(kind: Field, row: int, at: int, terms: Terms | None) -> Iterator[Form]:
+    """The forms of one number; the first is there always, so that it can be moved."""
+    for factor, of_factor in enumerate(terms or ()):
+        if not factor or any(of_factor):
+            yield Form(kind, row, at, of_factor, factor)
 
 
 def _outline(program: Program) -> tuple[Any, ...]:
@@ -240,19 +263,54 @@ def _label(program: Program, place: int) -> str:
     return "the program"
 
 
-def _terms(first: list[Numbers]) -> Numbers:
-    """Of the polynomials through the numbers of the first sizes, at most three."""
-    zero = np.zeros_like(first[0])
-    linear = first[1] - first[0] if len(first) > 1 else zero
-    square = first[2] - 2 * first[1] + first[0] if len(first) > 2 else zero
-    return np.array([first[0], linear, square])
+def _is_within(at: Place, counts: Place) -> bool:
+    return at[0] < counts[0] and at[1] < counts[1]
 
 
-def _values(terms: Numbers, number: int) -> Numbers:
-    values: Numbers = terms[0] + terms[1] * number + terms[2] * (number * (number - 1) // 2)
-    return values
+def _terms(known: Mapping[Place, Numbers]) -> Numbers:
+    """Of the polynomials through some numbers, (first, second, number): differences of them.
+
+    Where not all pairs of sizes are known, those are left out that have both.
+    """
+    first, second = (1 + max(at[axis] for at in known) for axis in (0, 1))
+    found = np.zeros((POINTS, POINTS, known[0, 0].size), np.int64)
+    if all((i, j) in known for i in range(first) for j in range(second)):
+        values = [[known[i, j] for j in range(second)] for i in range(first)]
+        found[:first, :second] = _differences(_differences(np.array(values), 0), 1)
+        return found
+    rows = [known[i, 0] for i in range(first) if (i, 0) in known]
+    columns = [known[0, j] for j in range(second) if (0, j) in known]
+    found[: len(rows), 0] = _differences(np.array(rows), 0)
+    found[0, : len(columns)] = _differences(np.array(columns), 0)
+    return found
 
 
-def _ascending(terms: Numbers, count: int) -> Numbers:
-    """The same polynomials, where the smallest size is number 0."""
-    return _terms([_values(terms, count - 1 - m) for m in range(3)])
+def _differences(values: Numbers, axis: int) -> Numbers:
+    """Newton's: of values at 0, 1, 2, what is multiplied with 1, m and m (m - 1) / 2."""
+    lines = np.moveaxis(values, axis, 0)
+    found = [np.diff(lines, degree, axis=0)[0] for degree in range(len(lines))]
+    return np.moveaxis(np.array(found), 0, axis)
+
+
+def _value(terms: Numbers, at: Place) -> Numbers:
+    """The numbers so many sizes away; below zero is the other way."""
+    i, j = (np.array([1, m, m * (m - 1) // 2], np.int64) for m in at)
+    found: Numbers = np.einsum("a,abn,b->n", i, terms, j)
+    return found
+
+
+def _too_large(terms: Numbers) -> npt.NDArray[np.bool_]:
+    """Which numbers depend on sizes, and have terms that no form can have."""
+    flat = np.abs(terms.reshape(POINTS * POINTS, -1))
+    wrong = np.any(flat[1:] > MOST_TERM, axis=0)
+    found: npt.NDArray[np.bool_] = wrong | (np.any(flat[1:] != 0, axis=0) & (flat[0] > MOST_TERM))
+    return found
+
+
+def _ascending(terms: Numbers, counts: Place) -> Numbers:
+    """The same polynomials, where the smallest sizes are number 0."""
+    points = range(POINTS)
+    lines = [
+        [_value(terms, (counts[0] - 1 - m, counts[1] - 1 - n)) for n in points] for m in points
+    ]
+    return _differences(_differences(np.array(lines), 0), 1)

@@ -43,7 +43,8 @@ HEADER = np.dtype(
         ("head_crc", "<u4"),
         *((name, SECTION) for name in SECTIONS),
         ("more", SECTION),
-        ("sizes", "<u8"),
+        ("sizes", "<u4"),
+        ("across", "<u4"),
     ]
 )
 
@@ -80,7 +81,7 @@ INSTRUCTION = np.dtype(
 
 BLOCK = np.dtype([("offset", "<u8"), ("nbytes", "<u8"), ("crc", "<u4"), ("name", "<u4")])
 
-FORM = np.dtype([("row", "<u4"), ("field", "<u4"), ("terms", "<i8", (3,))])
+FORM = np.dtype([("row", "<u4"), ("field", "<u2"), ("factor", "<u2"), ("terms", "<i8", (3,))])
 
 ROWS = {
     "tensors": TENSOR,

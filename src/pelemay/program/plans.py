@@ -142,6 +142,7 @@ def _moved(tensor: Tensor, move: int) -> Tensor:
 
 
 def _form_moved(form: Form, rows: Mapping[int, int]) -> Form:
-    move = rows.get(form.row, 0) if form.field is Field.OFFSET else 0
+    moves = form.field is Field.OFFSET and not form.factor
+    move = rows.get(form.row, 0) if moves else 0
     constant, linear, square = form.terms
     return replace(form, terms=(constant + move, linear, square))

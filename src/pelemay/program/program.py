@@ -196,21 +196,26 @@ class Form:
         The dimension, or the parameter; 0 for an offset.
     terms : tuple of int
         Of size number m, counted from 0, it is ``terms[0] + terms[1] m + terms[2] m (m - 1) / 2``.
+    factor : int
+        What that is multiplied with, for number n of a second size: 0 for 1, 1 for n, 2 for
+        n (n - 1) / 2. Forms of one number are added.
     """
 
     field: Field
     row: int
     at: int
     terms: tuple[int, int, int]
+    factor: int = 0
 
-    def value(self, number: int) -> int:
+    def value(self, number: int, second: int = 0) -> int:
         """The number for a size.
 
         >>> [Form(Field.DIM, 0, 1, (16, 8, 2)).value(m) for m in range(4)]
         [16, 24, 34, 46]
         """
         constant, linear, square = self.terms
-        return constant + linear * number + square * (number * (number - 1) // 2)
+        found = constant + linear * number + square * (number * (number - 1) // 2)
+        return found * (1, second, second * (second - 1) // 2)[self.factor]
 
 
 @dataclass(frozen=True)
@@ -234,7 +239,10 @@ class Program:
     sizes : int
         How many sizes it is for. Its tables are those of the last, which is the largest.
     forms : tuple of Form
-        What is different for the others.
+        What is different for the others; those of one number follow each other.
+    across : int
+        Where two sizes are independent, how many of ``sizes`` the second one alone makes: with m of
+        the first and n of the second it is size number ``m + n * (sizes // across)``.
     """
 
     arena_bytes: int
@@ -246,6 +254,7 @@ class Program:
     metadata: Mapping[str, Any] = field(default_factory=dict)
     sizes: int = 1
     forms: tuple[Form, ...] = ()
+    across: int = 1
 
     @property
     def weights_bytes(self) -> int:

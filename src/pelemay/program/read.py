@@ -305,7 +305,7 @@ class _Tables:
         self.params = [int(n) for n in header.rows("params")]
 
     def program(self) -> Program:
-        rows = self.header.rows
+        rows, across = self.header.rows, max(1, int(self.header.row["across"]))
         return Program(
             self.header.arena_bytes,
             tuple(map(self.tensor, rows("tensors"))),
@@ -314,8 +314,9 @@ class _Tables:
             tuple(map(int, rows("outputs"))),
             tuple(map(self.block, rows("blocks"))),
             _metadata(self.header),
-            max(1, int(self.header.row["sizes"])),
+            max(1, int(self.header.row["sizes"])) * across,
             tuple(self.forms()),
+            across,
         )
 
     def forms(self) -> Iterator[Form]:
@@ -327,7 +328,7 @@ class _Tables:
             if kind is Field.PARAM:
                 place, at = self._instruction_of(place)
             constant, linear, square = map(int, row["terms"])
-            yield Form(kind, place, at, (constant, linear, square))
+            yield Form(kind, place, at, (constant, linear, square), int(row["factor"]))
 
     def _instruction_of(self, place: int) -> tuple[int, int]:
         for number, row in enumerate(self.header.rows("instrs")):

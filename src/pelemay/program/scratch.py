@@ -8,7 +8,9 @@ In: a program and a number of workers. Out: bytes.
 
 from __future__ import annotations
 
+import math
 import mmap
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -144,6 +146,50 @@ def needs_of(program: Program, workers: int) -> Needs:
     scratch = int(opened.scratch_bytes(workers))
     head = len(encode(_unwritten(program))) + weights["overhead"]
     return Needs(program.arena_bytes, scratch, ends, head, weights["least"], weights["most"])
+
+
+CHECKED = 4096
+"""Sizes of a plan that are checked; of more, as many that lie evenly."""
+
+
+def needed_by(programs: Sequence[Program]) -> int:
+    """Bytes of a run of any of the plans of a file, at any of its sizes, with least weights.
+
+    The engine checks each size as it does at a call.
+
+    Parameters
+    ----------
+    programs : sequence of Program
+        Of one file; their blocks may have no bytes yet.
+
+    Raises
+    ------
+    ModelError
+        If the engine refuses a plan, or one of its sizes.
+    """
+    from pelemay.engine import at_size, plans_of, workers_of
+
+    most, heads = 0, 0
+    for program in programs:
+        file = _opened(program)
+        heads += len(encode(_unwritten(program)))
+        for plan in plans_of(file) or [file]:
+            for number in range(0, plan.sizes, -(-plan.sizes // CHECKED)):
+                most = max(most, _needed_by(at_size(plan, number), workers_of()))
+    return most + heads
+
+
+def _needed_by(program: Any, workers: int) -> int:
+    """Bytes of a run of an opened program."""
+    from pelemay.engine import dtype_of
+
+    need = program.stream_need()
+    ends = sum(
+        math.prod(shape) * dtype_of(dtype).itemsize
+        for _, dtype, shape in (*program.inputs, *program.outputs)
+    )
+    scratch = program.scratch_bytes(workers)
+    return int(program.arena_bytes + scratch + ends + need["overhead"] + need["least"])
 
 
 def _unwritten(program: Program) -> Program:

@@ -28,10 +28,11 @@ GRAINS = (64, 32, 16, 12, 8, 6, 4, 3, 2, 1)
 
 @dataclass(frozen=True)
 class Band:
-    """A chain, and how it runs."""
+    """A chain, and how it runs: with so many rows of each node at a time."""
 
     chain: Chain
     banding: Banding
+    grain: int
 
 
 @dataclass(frozen=True)
@@ -324,7 +325,7 @@ class Cutter:
             if grain:
                 chain = self.chain(begin, at)
                 assert chain is not None
-                bands.append(Band(chain, self.banding(begin, at, grain)))
+                bands.append(Band(chain, self.banding(begin, at, grain), grain))
                 held = max(held, self.nbytes(begin, at, grain))
             else:
                 held = max(held, self.profile[at - 1])

@@ -34,8 +34,23 @@ def plan_cut(facts: Facts, order: Sequence[int], cut: Cut) -> Plan:
     cut : Cut
         The chains.
     """
-    contracted = Facts.of(_contracted(facts, order, cut.bands))
-    return _Expansion(facts, finish(contracted, choose(contracted)), cut.bands).plan()
+    around = Facts.of(contracted(facts, order, cut.bands))
+    return expanded(facts, finish(around, choose(around)), cut.bands)
+
+
+def expanded(facts: Facts, around: Plan, bands: Sequence[Band]) -> Plan:
+    """The plan of whole nodes and bands, of one in which each chain is one node.
+
+    Parameters
+    ----------
+    facts : Facts
+        Of the graph.
+    around : Plan
+        Of its contracted form.
+    bands : sequence of Band
+        The chains.
+    """
+    return _Expansion(facts, around, bands).plan()
 
 
 def _rings(band: Band) -> str:
@@ -43,7 +58,8 @@ def _rings(band: Band) -> str:
     return f"{band.chain.links[-1].name}{CHAIN_ROWS}"
 
 
-def _contracted(facts: Facts, order: Sequence[int], bands: Sequence[Band]) -> Graph:
+def contracted(facts: Facts, order: Sequence[int], bands: Sequence[Band]) -> Graph:
+    """The graph in which each chain is one node."""
     graph = facts.graph
     starts = {band.chain.numbers[0]: band for band in bands}
     inside = {number for band in bands for number in band.chain.numbers}

@@ -23,6 +23,8 @@ from functools import cached_property
 
 from pelemay.errors import MemoryLimitError
 from pelemay.graph import Graph
+from pelemay.plan.again import Recipe
+from pelemay.plan.bands.again import BandedRecipe
 from pelemay.plan.bands.choose import Cut, Cutter
 from pelemay.plan.bands.contract import plan_cut
 from pelemay.plan.choose import choose
@@ -48,13 +50,18 @@ class Point:
         What it is.
     micros : float
         An estimate, to compare with others of the same graph.
-    chains : int
-        How many there are.
+    cut : Cut, optional
+        The chains; None where all values are whole.
     """
 
     plan: Plan
     micros: float
-    chains: int
+    cut: Cut | None = None
+
+    @property
+    def chains(self) -> int:
+        """How many there are."""
+        return len(self.cut.bands) if self.cut else 0
 
 
 class Curve:
@@ -80,7 +87,7 @@ class Curve:
         """The plan in which all values are whole."""
         cutter = self._cutter
         micros = sum(map(cutter.whole, range(len(cutter.order))))
-        return Point(finish(self.facts, self._choice), micros, 0)
+        return Point(finish(self.facts, self._choice), micros)
 
     @cached_property
     def _cutter(self) -> Cutter:
@@ -97,7 +104,13 @@ class Curve:
         if not cut.bands:
             return self.whole
         plan = plan_cut(self.facts, self._cutter.order, cut)
-        return Point(plan, cut.micros, len(cut.bands))
+        return Point(plan, cut.micros, cut)
+
+    def recipe(self, point: Point) -> Recipe | BandedRecipe:
+        """What was decided for a plan, to be had for smaller sizes too."""
+        if point.cut is None:
+            return Recipe(self._choice, point.plan)
+        return BandedRecipe.of(self.facts, self._cutter.order, point.cut)
 
     def within(self, limit: int) -> Point:
         """The fastest plan that was found whose arena is at most so large.
