@@ -164,7 +164,7 @@ def ranged(request: Request, describe: Describe) -> list[Program]:
         if budget is None or needed <= budget:
             return programs
         # The file has tables of all plans, which no plan of one size knew of.
-        target = replace(target, budget_bytes=(target.budget_bytes or 0) - (needed - budget))
+        target = target._replace(budget_bytes=(target.budget_bytes or 0) - needed + budget)
         programs = _cut(replace(request, target=target), describe)
     raise MemoryLimitError(
         f"a run takes {needed:,} bytes at least with the tables of {len(programs)} plans",

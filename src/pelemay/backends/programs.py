@@ -9,8 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -34,8 +33,7 @@ if TYPE_CHECKING:
 VERIFY = ("never", "load", "always")
 
 
-@dataclass(frozen=True)
-class Room:
+class Room(NamedTuple):
     """What an engine may take within a limit: for a plan, at any of its sizes.
 
     Attributes

@@ -158,7 +158,9 @@ def show_plans(findings: dict[str, Any]) -> None:
         )
         for number, plan in enumerate(findings["plans"])
     ]
-    console().print(table("plan", "for", "sizes", "compiled", "arena", rows=rows, right=[0, 2, 3, 4]))
+    console().print(
+        table("plan", "for", "sizes", "compiled", "arena", rows=rows, right=[0, 2, 3, 4])
+    )
 
 
 def show_fallbacks(findings: dict[str, Any]) -> None:
