@@ -364,11 +364,9 @@ size_t pm_stream_filled(const pm_stream *s) { return (size_t)(s->plan.window + s
 void pm_stream_give(pm_stream *s, uint8_t *pages) { s->given = pages; }
 
 bool pm_stream_use(pm_stream *s, const pm_source *source, const pm_program *program, uint64_t budget) {
-  const pm_program *own = &s->program;
   pm_stream_plan plan;
-  if (s->source != source || own->header != program->header || own->instrs != program->instrs ||
-      own->operands != program->operands || own->blocks != program->blocks)
-    return false;
+  /* Plans of one file have headers of their own; the sizes of a plan share it, and all tables that matter here. */
+  if (s->source != source || s->program.header != program->header) return false;
   if (pm_stream_plan_new(&plan, program, budget) != PM_OK) return false;
   const bool is_same = pm_stream_plan_is_alike(&s->plan, &plan, program->n_instrs);
   for (uint32_t i = 0; is_same && i < plan.first[program->n_instrs]; i++) {
