@@ -13,14 +13,16 @@ import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from pelemay.errors import ExecutionError, InputError, MemoryLimitError, ModelError, PelemayError
-from pelemay.library import native as native
 
 if TYPE_CHECKING:
+    from types import ModuleType
+
     import numpy.typing as npt
 
 Array = Any
@@ -30,6 +32,38 @@ HostCall = Callable[[tuple[int, ...], list[Any], list[Any]], object]
 _RUN_TIME = frozenset(
     {"E_INDEX", "E_DIVIDE", "E_HOST", "E_MEMORY", "E_INTERRUPTED", "E_IO", "E_CHANGED"}
 )
+
+
+@cache
+def native() -> ModuleType:
+    """The engine's module; ``PELEMAY_NATIVE`` names another build of it.
+
+    Raises
+    ------
+    PelemayError
+        If it is not built.
+    """
+    if path := os.environ.get("PELEMAY_NATIVE"):
+        return _load(path)
+    try:
+        from pelemay import _native
+    except ImportError as error:
+        what = f"the engine is not built: {error}"
+        raise PelemayError(what, hint="install the project with pip, which builds it") from error
+    return _native
+
+
+def _load(path: str) -> ModuleType:
+    from importlib.machinery import ExtensionFileLoader
+    from importlib.util import module_from_spec, spec_from_file_location
+
+    loader = ExtensionFileLoader("pelemay._native", path)
+    spec = spec_from_file_location("pelemay._native", path, loader=loader)
+    if spec is None:
+        raise PelemayError(f"{path} is no module")
+    module = module_from_spec(spec)
+    loader.exec_module(module)
+    return module
 
 
 def open_program(

@@ -24,8 +24,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from pelemay.engine import native
 from pelemay.errors import ExecutionError
-from pelemay.library import native
 
 
 class MappedFile:
