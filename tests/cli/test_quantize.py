@@ -30,7 +30,7 @@ def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("PELEMAY_CACHE", str(tmp_path / "cache"))
     proto = onnx.parser.parse_model(CLASSIFIER)
     random = np.random.default_rng(0)
-    for name, shape in (("w", (32, 3, 3, 3)), ("v", (12, 32))):
+    for name, shape in (("w", (64, 3, 3, 3)), ("v", (12, 64))):
         values = random.normal(0, 1, shape).astype(np.float32)
         proto.graph.initializer.append(numpy_helper.from_array(values, name))
     path = tmp_path / "classes.onnx"
@@ -118,6 +118,31 @@ def test_without_onnxruntime(
     answer = pelemay("quantize", model, "-o", tmp_path / "q.onnx", "--dynamic")
     assert answer.code == 1
     assert "pip install 'pelemay[onnxruntime]'" in answer.err
+
+
+@pytest.mark.parametrize("way", ["--calibrate", "--dynamic"])
+def test_weights_beside_a_large_model(
+    pelemay: Call,
+    model: Path,
+    samples: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    way: str,
+) -> None:
+    monkeypatch.setattr("pelemay.cli.quantize.MOST_BYTES", 0)
+    source, target = tmp_path / "large.onnx", tmp_path / "q.onnx"
+    newer = onnx.version_converter.convert_version(onnx.load(model), 13)
+    onnx.save(newer, source, save_as_external_data=True, location="large.bin")
+    given = (way, samples) if way == "--calibrate" else (way,)
+    found = pelemay("quantize", source, "-o", target, *given, "--json").json
+    data = tmp_path / "q.onnx.data"
+    assert found["file_bytes"] == target.stat().st_size + data.stat().st_size
+    weights = tmp_path / "large.bin"
+    assert found["original_bytes"] == source.stat().st_size + weights.stat().st_size
+    assert 0 < found["accuracy"]["outputs"]["y"]["largest"] < 0.1
+    assert beside(target) == []
+    refused = pelemay("quantize", model, "-o", tmp_path / "r.onnx", *given)
+    assert "operator set 12 is too old for a model of more than 2 GB" in refused.err
 
 
 def test_nothing_half_written(

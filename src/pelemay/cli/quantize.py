@@ -37,6 +37,8 @@ WEIGHTS = {**TYPES, "int4": "QInt4", "uint4": "QUInt4"}
 RANDOM_SAMPLES = 16
 OLDEST = 13
 """The operator set in which scales for each channel came."""
+MOST_BYTES = 2_000_000_000
+"""Of weights in the model's own file, which must stay below 2 GiB; more lie beside it."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -87,15 +89,16 @@ def run(args: argparse.Namespace) -> int:
         raise InputError("there is no such folder", where=str(target.parent))
     model, calibrating, held = prepared(args, source)
     with tempfile.TemporaryDirectory(prefix=".pelemay-", dir=target.parent) as folder:
-        made = Path(folder) / "quantized.onnx"
+        made = Path(folder) / target.name
         with _translated(source, verbose=args.verbose):
-            _quantize(tool, args, source, made, calibrating)
+            _quantize(tool, args, model, source, made, calibrating)
         found = compared(args, model, made, held)
-        made.replace(target)
+        for file in reversed(_files_of(made)):
+            file.replace(target.with_name(file.name))
     findings = {
         "file": str(target),
-        "file_bytes": target.stat().st_size,
-        "original_bytes": source.stat().st_size,
+        "file_bytes": _bytes_of(target),
+        "original_bytes": _bytes_of(source),
         "calibrated_with": len(calibrating),
         **found,
     }
@@ -163,17 +166,37 @@ def _translated(source: Path, *, verbose: bool) -> Iterator[None]:
         logging.disable(logging.NOTSET)
 
 
+def _files_of(path: Path) -> list[Path]:
+    """A model's file and those of its weights."""
+    tensors = _head(path).graph.initializer
+    entries = (entry for tensor in tensors for entry in tensor.external_data)
+    names = {entry.value for entry in entries if entry.key == "location"}
+    return [path, *(path.with_name(name) for name in sorted(names))]
+
+
+def _bytes_of(path: Path) -> int:
+    return sum(file.stat().st_size for file in _files_of(path))
+
+
 def _quantize(
-    tool: Any, args: argparse.Namespace, source: Path, target: Path, samples: list[Sample]
+    tool: Any,
+    args: argparse.Namespace,
+    model: Model,
+    source: Path,
+    target: Path,
+    samples: list[Sample],
 ) -> None:
     """Bring the model into the form that the tool wants, and let it quantize that."""
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
     from pelemay.cli.calibration import Reader
 
-    ready = target.with_name("ready.onnx")
-    quant_pre_process(_of_new_set(source, target.with_name("newer.onnx")), ready, True)
+    large = model.nbytes > MOST_BYTES
+    ready, newer = (target.with_name(f".{kind}.onnx") for kind in ("ready", "newer"))
+    where = {"save_as_external_data": True, "all_tensors_to_one_file": True} if large else {}
+    quant_pre_process(_of_new_set(source, newer, large=large), ready, True, **where)
     options: dict[str, Any] = {
+        "use_external_data_format": large,
         "per_channel": args.per_channel,
         "weight_type": tool.QuantType[WEIGHTS[args.weight_type]],
         "nodes_to_exclude": args.exclude,
@@ -192,7 +215,7 @@ def _quantize(
     )
 
 
-def _of_new_set(source: Path, newer: Path) -> Path:
+def _of_new_set(source: Path, newer: Path, *, large: bool) -> Path:
     """The model in an operator set that has scales for each channel."""
     import onnx
     from onnx.version_converter import convert_version
@@ -200,6 +223,9 @@ def _of_new_set(source: Path, newer: Path) -> Path:
     opsets = {entry.domain: entry.version for entry in _head(source).opset_import}
     if opsets.get("", OLDEST) >= OLDEST:
         return source
+    if large:
+        what = f"operator set {opsets['']} is too old for a model of more than 2 GB"
+        raise InputError(what, where=str(source), hint=f"export it for {OLDEST} or newer")
     onnx.save(convert_version(onnx.load(source), OLDEST), newer)
     return newer
 
