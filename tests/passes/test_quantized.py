@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
+import onnx.parser
 import pytest
 from tests.support.quantized import dialect_of, difference, onnxruntimes
 from tests.support.quantized_networks import NETWORKS, feeds, quantized
@@ -101,3 +103,51 @@ def test_quantized_while_it_runs(network: str, tmp_path: Path) -> None:
     assert difference(np.asarray(y), expected).units <= 10
     (native,) = NativeBackend.prepare(model, allow_fallback=False).run(list(given.values()))
     assert difference(native, expected).units <= 10
+
+
+LAYERS: dict[str, tuple[str, tuple[int, ...], set[str]]] = {
+    "mean of images": ("r = GlobalAveragePool (x)", (2, 3, 5, 7), {"QAveragePool"}),
+    "mean of tokens": (
+        "r = ReduceMean <axes = [1], keepdims = 0> (x)",
+        (2, 9, 6),
+        {"QAveragePool"},
+    ),
+    "mean of rows": ("r = ReduceMean <axes = [-1]> (x)", (2, 9, 6), {"QAveragePool"}),
+    "mean of all": ("r = ReduceMean <keepdims = 0> (x)", (2, 9, 6), {"QAveragePool"}),
+    "mean of the outer axes": ("r = ReduceMean <axes = [0, 1]> (x)", (4, 5, 6), {"QAveragePool"}),
+    "padding": ("p = Pad (x, pads) r = Conv (p, w)", (1, 3, 6, 6), {"QConv"}),
+    "softmax": ("r = Softmax <axis = 1> (x)", (2, 9, 6), {"QSoftmax"}),
+    "a sum with a number": ("r = Add (x, one)", (9, 6), {"QTable"}),
+    "a number times data": ("r = Mul (one, x)", (9, 6), {"QTable"}),
+}
+"""One operation of real numbers between two scales, and the integers that it becomes."""
+
+
+@pytest.mark.parametrize("name", LAYERS)
+@pytest.mark.parametrize("kind", ["uint8", "int8"])
+def test_layers(name: str, kind: str) -> None:
+    body, shape, wanted = LAYERS[name]
+    rank, least = len(shape), int(np.iinfo(kind).min)
+    scale, zero = ("0.004", least) if name == "softmax" else ("0.05", least + 130)
+    kept = rank if "keepdims = 0" not in body else 2 * body.count("[1]")
+    text = f"""<ir_version: 8, opset_import: ["" : 17]> g ({kind}[{", ".join(map(str, shape))}] q)
+    => ({kind}[{", ".join("abcd"[:kept])}] y)
+    <float s = {{0.03}}, {kind} z = {{{least + 110}}}, float t = {{{scale}}}, {kind} o = {{{zero}}},
+    int8 number = {{77}}, float third = {{0.013}}, int8 none = {{0}},
+    int64[8] pads = {{0, 0, 1, 2, 0, 0, 0, 1}}>
+    {{ x = DequantizeLinear (q, s, z)
+    one = DequantizeLinear (number, third, none)
+    w = DequantizeLinear (weights, third, none)
+    {body} y = QuantizeLinear (r, t, o) }}"""
+    model = onnx.parser.parse_model(text)
+    weights = np.random.default_rng(1).integers(-60, 60, (4, 3, 3, 3)).astype(np.int8)
+    model.graph.initializer.append(onnx.numpy_helper.from_array(weights, "weights"))
+    data = model.SerializeToString()
+    found = {node.op for node in dialect_of(data, finished=True).nodes}
+    assert wanted <= found <= {*wanted, "Reshape", "Transpose"}
+    limits = np.iinfo(kind)
+    x = np.random.default_rng(2).integers(limits.min, limits.max + 1, shape).astype(kind)
+    (expected,) = onnxruntimes(data, {"q": x})
+    (y,) = NativeBackend.prepare(model, allow_fallback=False).run([x])
+    assert difference(y, expected).units <= 1
+    assert difference(y, expected).share <= 0.06, "ties of means"

@@ -101,13 +101,13 @@ def differences(case: Quantized, backend: str) -> Difference:
     return difference(found[0], expected)
 
 
-def dialect_of(model: bytes) -> Graph:
-    """The graph as the passes leave it before what has no instruction is taken apart."""
+def dialect_of(model: bytes, *, finished: bool = False) -> Graph:
+    """The graph as the passes leave it, or before what has no instruction is taken apart."""
     graph = from_proto(model).graph
     shapes = {
         name: tuple(d for d in kind.shape or () if isinstance(d, int))
         for name, kind in graph.inputs.items()
         if isinstance(kind, TensorType)
     }
-    first = PASSES[: PASSES.index(decompose_quantized)]
-    return run_passes(bind(graph, shapes), check=True, passes=first)
+    passes = PASSES if finished else PASSES[: PASSES.index(decompose_quantized)]
+    return run_passes(bind(graph, shapes), check=True, passes=passes)

@@ -1,8 +1,8 @@
 """Padding becomes the padding of the convolution or pool that reads it.
 
-In: Pad with zeros along spatial axes, read by the dialect's convolutions and pools. Out: those with
-larger ``pads``. A maximum over padding never wins, so zeros suit it only where no element is below
-zero, and every window has an element.
+In: Pad with zeros along spatial axes, read by the dialect's convolutions and pools, or with the
+zero point by those of 8-bit integers. Out: those with larger ``pads``. A maximum over padding never
+wins, so zeros suit it only where no element is below zero, and every window has an element.
 
 >>> import numpy as np
 >>> from pelemay.graph import ArrayConstant, DType, Graph, Node, TensorType
@@ -26,11 +26,16 @@ import numpy as np
 
 from pelemay.graph import Graph, Node
 from pelemay.graph.operations.fused import DOMAIN
+from pelemay.graph.operations.quantized import BYTES, range_of
 from pelemay.graph.operations.windows import extent_of
-from pelemay.passes.matching import integers, is_standard, operand, scalar, shape_of
+from pelemay.passes.matching import dtype_of, integers, is_standard, operand, scalar, shape_of
 from pelemay.passes.rewrite import Rewriter
 
-POOLS = ("AveragePool", "LpPool", "MaxPool")
+CONVS = ("Conv", "QConv")
+MEANS = ("AveragePool", "QAveragePool")
+POOLS = (*MEANS, "LpPool", "MaxPool")
+ZERO_POINTS = {"QConv": 4, "QAveragePool": 2}
+"""Numbers of the inputs that padding counts as; 0 for others."""
 LOWEST = float(np.finfo(np.float32).min)
 NOT_NEGATIVE = ("Relu", "Sigmoid", "HardSigmoid", "Softplus", "Abs", "Exp", "Softmax", "Sqrt")
 MAX_DEPTH = 8
@@ -43,7 +48,7 @@ def fuse_pads(graph: Graph) -> Graph:
     """
     rewriter = Rewriter(graph)
     for index, node in enumerate(graph.nodes):
-        if node.domain == DOMAIN and node.op in ("Conv", *POOLS):
+        if node.domain == DOMAIN and node.op in (*CONVS, *POOLS):
             fused = _fused(rewriter, node)
             if fused is not None:
                 rewriter.replace(index, fused)
@@ -62,7 +67,7 @@ def _fused(rewriter: Rewriter, node: Node) -> Node | None:
     attributes = {**node.attributes, "pads": total}
     if node.op in POOLS and node.attributes.get("ceil_mode", 0):
         return None
-    if node.op == "AveragePool":
+    if node.op in MEANS:
         if any(own) and not node.attributes.get("count_include_pad", 0):
             return None
         attributes["count_include_pad"] = 1
@@ -70,10 +75,16 @@ def _fused(rewriter: Rewriter, node: Node) -> Node | None:
     suits = (
         _suits_maximum(rewriter, node, pad, (total, value))
         if node.op == "MaxPool"
-        else (value == 0)
+        else value is not None and value == _zero(rewriter.graph, node)
     )
     inputs = (pad.inputs[0], *node.inputs[1:])
     return replace(node, inputs=inputs, attributes=attributes) if suits else None
+
+
+def _zero(graph: Graph, node: Node) -> float | None:
+    """The number that padding counts as; None if only the run knows it."""
+    name = operand(node, ZERO_POINTS[node.op]) if node.op in ZERO_POINTS else ""
+    return scalar(graph, name) if name else 0.0
 
 
 def _spatial_amounts(graph: Graph, pad: Node) -> tuple[int, ...] | None:
@@ -109,7 +120,9 @@ def _suits_maximum(
     extents = [extent_of(k, d) for k, d in zip(kernel, dilations, strict=True)]
     filled = all(amount < extent for amount, extent in zip(pads, extents * 2, strict=True))
     plain = all(d == 1 for d in dilations)
-    low = value <= LOWEST or (value <= 0 and is_not_negative(rewriter, pad.inputs[0]))
+    dtype = dtype_of(rewriter.graph, pad.inputs[0])
+    least = range_of(dtype)[0] if dtype in BYTES else LOWEST
+    low = value <= least or (value <= 0 and is_not_negative(rewriter, pad.inputs[0]))
     return filled and plain and low
 
 

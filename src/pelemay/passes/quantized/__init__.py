@@ -103,10 +103,12 @@ def _computed(walk: Walk, x: str, target: Grid, y: str) -> tuple[Node, ...] | No
         return None
     found = binary(walk, maker, target, bounds, y) or table(walk, x, target, y)
     if found is None and inner == x:
-        found = mean(walk, maker, target, y) or shares(walk, maker, target, y)
+        found = shares(walk, maker, target, y)
     if found is not None:
         return (found,)
-    return concatenated(walk, maker, target, y) if inner == x else None
+    if inner != x:
+        return None
+    return mean(walk, maker, target, y) or concatenated(walk, maker, target, y)
 
 
 def _held(walk: Walk, name: str) -> tuple[str, Bounds, list[int]]:

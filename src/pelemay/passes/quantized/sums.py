@@ -12,7 +12,7 @@ from dataclasses import replace
 import array_api_compat.numpy as xp
 import numpy as np
 
-from pelemay.graph import ArrayConstant, Attribute, Node
+from pelemay.graph import ArrayConstant, Attribute, Node, TensorType
 from pelemay.graph.operations.fused import DOMAIN
 from pelemay.graph.operations.quantized import q_binary
 from pelemay.passes.derived import Dequantized
@@ -64,30 +64,71 @@ def _with_number(walk: Walk, node: Node, target: Grid, bounds: Bounds, output: s
     return walk.node("QTable", (a.integers, table), output)
 
 
-def mean(walk: Walk, node: Node, target: Grid, output: str) -> Node | None:
-    """Averages over windows, and over whole images."""
-    window = _window(walk, node)
-    found = None if window is None else walk.read(node.inputs[0])
-    if found is None or window is None:
+def mean(walk: Walk, node: Node, target: Grid, output: str) -> tuple[Node, ...] | None:
+    """Averages over windows, over whole images, and over any axes that lie together."""
+    window, shape = _window(walk, node), _rows(walk, node)
+    found = None if window is None and shape is None else walk.read(node.inputs[0])
+    if found is None:
         return None
     multiplier = walk.constant("multiplier", np.float32(found.grid.scale / target.scale))
-    zeros = (walk.given(found.grid)[1], walk.given(target)[1])
-    return walk.node("QAveragePool", (found.integers, multiplier, *zeros), output, window)
+    ends = (multiplier, walk.given(found.grid)[1], walk.given(target)[1])
+    if window is not None:
+        return (walk.node("QAveragePool", (found.integers, *ends), output, window),)
+    assert shape is not None
+    x, y = (
+        walk.rewriter.value(f"{output}::{name}", TensorType(grid.dtype, sizes))
+        for name, grid, sizes in (
+            ("rows", found.grid, shape),
+            ("means", target, (shape[0], 1, shape[2])),
+        )
+    )
+    result = shape_of(walk.graph, node.outputs[0]) or ()
+    sizes = [
+        walk.rewriter.constant(f"{name}::shape", list(of), "int64")
+        for name, of in ((x, shape), (output, result))
+    ]
+    return (
+        Node("Reshape", (found.integers, sizes[0]), (x,)),
+        walk.node("QAveragePool", (x, *ends), y, {"kernel_shape": shape[1:2]}),
+        Node("Reshape", (y, sizes[1]), (output,)),
+    )
 
 
 def _window(walk: Walk, node: Node) -> dict[str, Attribute] | None:
+    """The attributes of a mean of windows of images with channels last."""
     if node.domain == DOMAIN and node.op == "AveragePool":
         return dict(node.attributes)
-    rank = rank_of(walk.graph, node.inputs[0]) or 0
-    if not is_standard(node, "ReduceMean") or rank < 3:
-        return None
-    if not node.attributes.get("keepdims", 1):
-        return None
-    axes = integers(walk.graph, operand(node, 1)) or ()
-    shape = shape_of(walk.graph, node.inputs[0])
-    if shape is None or sorted(axis % rank for axis in axes) != list(range(1, rank - 1)):
+    shape, axes = shape_of(walk.graph, node.inputs[0]) or (), _axes(walk, node)
+    if not axes or not node.attributes.get("keepdims", 1) or axes != _places(1, len(shape) - 1):
         return None
     return {"kernel_shape": shape[1:-1]}
+
+
+def _rows(walk: Walk, node: Node) -> tuple[int, int, int] | None:
+    """The sizes before, of, and behind the axes that a mean goes over, if they lie together."""
+    shape, axes = shape_of(walk.graph, node.inputs[0]) or (), _axes(walk, node)
+    if not axes or axes != _places(axes[0], axes[-1] + 1):
+        return None
+    parts = (shape[: axes[0]], shape[axes[0] : axes[-1] + 1], shape[axes[-1] + 1 :])
+    before, size, behind = map(math.prod, parts)
+    return (before, size, behind) if size else None
+
+
+def _places(first: int, last: int) -> tuple[int, ...]:
+    return tuple(range(first, last))
+
+
+def _axes(walk: Walk, node: Node) -> tuple[int, ...]:
+    """The axes of ReduceMean in their order; none if it is another operation."""
+    rank = rank_of(walk.graph, node.inputs[0]) if is_standard(node, "ReduceMean") else None
+    if not rank:
+        return ()
+    given = integers(walk.graph, operand(node, 1))
+    if given is None and operand(node, 1):
+        return ()
+    if not given:
+        return () if node.attributes.get("noop_with_empty_axes", 0) else _places(0, rank)
+    return tuple(sorted(axis % rank for axis in given))
 
 
 def concatenated(walk: Walk, node: Node, target: Grid, output: str) -> tuple[Node, ...] | None:
