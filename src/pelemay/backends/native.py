@@ -180,6 +180,8 @@ class _Compiler:
     def __call__(self, shapes: Shapes, values: Values) -> Path:
         if self.limit is None:
             return self._compiled(shapes, values, None)
+        # What the cache loads, 2.6 MiB, is seen in what is held.
+        from pelemay import cache  # noqa: F401
         from pelemay.memory import room_within
 
         found = self._compiled(shapes, values, room_within(self.limit, self.workers))
