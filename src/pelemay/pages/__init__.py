@@ -10,7 +10,7 @@ True
 """
 
 from pelemay.pages.html import Html, element, join
-from pelemay.pages.page import Page, Section, asset, framed
+from pelemay.pages.page import Page, Section, asset, framed, script
 from pelemay.pages.plot import Axis, area, line, linear, logarithmic, mark, plot
 from pelemay.pages.table import Cell, Column, table
 
@@ -18,6 +18,7 @@ __all__ = [  # noqa: RUF022 - from the whole to its parts
     "Page",
     "Section",
     "asset",
+    "script",
     "framed",
     "Html",
     "element",

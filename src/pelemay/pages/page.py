@@ -141,6 +141,12 @@ def asset(package: str, name: str) -> str:
     return (files(package) / "assets" / name).read_text(encoding="utf-8")
 
 
+def script(package: str, folder: str, *names: str) -> str:
+    """Files in a folder of ``assets`` as one script, in this order; their names are its own."""
+    parts = "\n".join(asset(package, f"{folder}/{name}.js") for name in names)
+    return f'(() => {{\n"use strict";\n\n{parts}}})();\n'
+
+
 def framed(page: str, height: int = 640) -> Html:
     """A page inside of another one, as notebooks show it; it grows to its height when shown.
 

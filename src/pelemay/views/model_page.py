@@ -1,7 +1,7 @@
 """The page of a model: what it is, its graph in blocks, its layers, its operations.
 
 In: :class:`~pelemay.views.inspection.Inspection`. Out: a :class:`~pelemay.pages.Page`, whose graph
-``assets/graph.js`` draws: blocks laid out here open there.
+``assets/graph`` draws: blocks laid out here open there.
 """
 
 from __future__ import annotations
@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 from pelemay.bench.units import as_bytes
 from pelemay.graph import Constant, DType, Graph, Node
-from pelemay.pages import Cell, Column, Html, Page, Section, asset, element, join, table
+from pelemay.pages import Cell, Column, Html, Page, Section, asset, element, join, script, table
 from pelemay.views.blocks import Block, Flow, Item, fold, nodes_of
 from pelemay.views.layered import layered
 
 if TYPE_CHECKING:
     from pelemay.views.frames import Json
     from pelemay.views.inspection import Inspection
+
+_SCRIPT = ("boxes", "places", "draw", "move", "point", "find")
 
 MOST_TEXT = 60
 """Characters of an attribute that are shown."""
@@ -51,7 +53,7 @@ def page_of(inspection: Inspection) -> Page:
         tuple(sections),
         facts=tuple(_facts(found)),
         styles=(asset(__package__, "graph.css"),),
-        scripts=(asset(__package__, "graph.js"),),
+        scripts=(script(__package__, "graph", *_SCRIPT),),
         data={"graph": data_of(inspection)},
     )
 

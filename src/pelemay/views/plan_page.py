@@ -1,7 +1,7 @@
 """The page of plans: a slider for the limit, memory over time, the layers.
 
 In: :class:`~pelemay.views.limits.Plans`. Out: a :class:`~pelemay.pages.Page`, which
-``assets/plan.js`` draws from the plans as data.
+``assets/plan`` draws from the plans as data.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from pelemay.pages import (
     linear,
     mark,
     plot,
+    script,
     table,
 )
 from pelemay.views.limits import micros_of
@@ -31,6 +32,11 @@ from pelemay.views.limits import micros_of
 if TYPE_CHECKING:
     from pelemay.views.frames import Json
     from pelemay.views.limits import Plans
+
+_SCRIPT = (
+    *("frames", "places", "draw", "arena", "lanes"),
+    *("pointer", "table", "choose", "move"),
+)
 
 PARTS = (
     ("arena", "values (the arena)"),
@@ -86,7 +92,7 @@ def page_of(plans: Plans) -> Page:
         tuple(sections),
         facts=facts,
         styles=(asset(__package__, "plan.css"),),
-        scripts=(asset(__package__, "plan.js"),),
+        scripts=(script(__package__, "plan", *_SCRIPT),),
         data={"plan": {"layers": plans.layers, "frames": plans.frames}},
     )
 
