@@ -14,6 +14,8 @@ from pelemay.graph.dtypes import DType
 from pelemay.program import Program
 from pelemay.program.image import image
 from pelemay.program.tuning import form_of, forms, tune, with_form
+from support import integers
+from support.plans import feeds_of
 
 FLOAT = DType.FLOAT32
 
@@ -66,6 +68,31 @@ def test_all_forms_agree(program: Program) -> None:
             y = output_of(replace(program, instructions=tuple(changed)))
             np.testing.assert_allclose(y, expected, 0, 1e-5 * np.abs(expected).max())
     assert tried == {"conv", "winograd", "matmul"}
+
+
+def test_all_forms_of_integers_give_the_same_bits() -> None:
+    graph = integers.network()
+    program, feeds = compile_graph(graph), list(feeds_of(graph).values())
+
+    def outputs(changed: Program) -> list[np.ndarray]:
+        return list(Engine(open_program(image(changed)), threads=2).run(feeds))
+
+    expected, tried = outputs(program), set()
+    for number, step in enumerate(program.instructions):
+        if step.opcode not in ("qconv", "qmatmul"):
+            continue
+        for form in forms(program, step):
+            tried.add((form[0], form[1][-2]))
+            changed = list(program.instructions)
+            changed[number] = with_form(step, form)
+            for y, ideal in zip(
+                outputs(replace(program, instructions=tuple(changed))), expected, strict=True
+            ):
+                np.testing.assert_array_equal(y, ideal)
+    assert tried >= {(op, columns) for op in ("qconv", "qmatmul") for columns in (32, 64, 256)}
+    tuned, _ = tune(program, threads=2, rounds=1)
+    for y, ideal in zip(outputs(tuned), expected, strict=True):
+        np.testing.assert_array_equal(y, ideal)
 
 
 def test_tuned_is_the_same_network(program: Program) -> None:

@@ -1,8 +1,8 @@
 """A program's layers measured on this machine, instead of estimated.
 
 In: a program. Out: the same program, each convolution and matrix product in the form that ran
-fastest here. The sums' order may change, so results may differ in the last bits. The weights stay
-as they are: all forms read the same packed block.
+fastest here. The sums' order may change, so results may differ in the last bits, but for those of
+8-bit integers, which are exact. The weights stay as they are: all forms read the same packed block.
 
 >>> [split.depth for split in splits(Product(rows=49, columns=64, steps=2048))][:3]
 [512, 512, 512]
@@ -22,10 +22,13 @@ from pelemay.program.image import image
 from pelemay.program.program import ALIGNMENT, Block, Instruction, Program, Space, Tensor
 from pelemay.program.schedule import SIZE, Filtering, Product, Split, split_by
 
-SHARED = {"conv": 20, "winograd": 20, "matmul": 8}
+SHARED = {"conv": 20, "winograd": 20, "matmul": 8, "qconv": 20, "qmatmul": 8}
 """How many of an instruction's parameters say what is computed; the others say how."""
 
+INTEGERS = ("qconv", "qmatmul")
+
 DEPTHS, COLUMNS = (512, 1024, 256), (256, 128, 64)
+LEAST_COLUMNS = 32
 
 GAIN = 0.97
 """A form has to take at most so much of the time of the one before, or it is noise."""
@@ -105,6 +108,8 @@ def with_form(step: Instruction, form: Form) -> Instruction:
 
 def forms(program: Program, step: Instruction) -> list[Form]:
     """The forms to try; the first is the one that the instruction has."""
+    if step.opcode in INTEGERS:
+        return integer_forms(step)
     x, w, y = (program.tensors[n or 0] for n in (*step.inputs[:2], step.outputs[0]))
     widened = w.dtype is not x.dtype
     found = [form_of(step)]
@@ -122,6 +127,13 @@ def forms(program: Program, step: Instruction) -> list[Form]:
         if can_filter(step, x, w):
             found += [("winograd", f.params) for f in filterings(x.shape[-1])]
     return list(dict.fromkeys(found))
+
+
+def integer_forms(step: Instruction) -> list[Form]:
+    """The columns of a part to try, for products of 8-bit integers; their sums are always whole."""
+    opcode, (*depth, _, rows) = form_of(step)
+    tried = ((*depth, columns, rows) for columns in (*COLUMNS, LEAST_COLUMNS))
+    return list(dict.fromkeys((form_of(step), *((opcode, params) for params in tried))))
 
 
 def splits(product: Product) -> Iterator[Split]:
