@@ -1,7 +1,7 @@
-/* Products with weights of 4 bits: they become float32 in registers, a few at a time.
+/* Products with weights of 2, 4 or 8 bits: they become float32 in registers, a few at a time.
 
-   For each block of steps the sum over a * q is made first, q a whole number from -8 to 7; its scale, and
-   what its zero point takes away, come once for each block. All rows of a tile share what was unpacked.
+   For each block of steps the sum over a * q is made first, q a whole number (of 4 bits: from -8 to 7); its
+   scale, and what its zero point takes away, come once for each block. All rows of a tile share what was unpacked.
    Each element is summed in one order, whatever the tile is that its row falls in. */
 #include "matmul_nbits.h"
 
@@ -22,7 +22,8 @@
 typedef struct {
   const pm_call *call;
   const float *a;
-  int64_t a_row, k, n, block, blocks;
+  int64_t a_row, k, n, block, blocks, block_bytes;
+  int bits;
   const uint8_t *weights;
   const float *scales;
   const uint8_t *zeros;
@@ -31,16 +32,16 @@ typedef struct {
 } state;
 
 /* The whole numbers of one step: those bits of the words. */
-PM_INLINE pm_vf step_of(pm_vi words, int step) {
+PM_INLINE pm_vf step_of(pm_vi words, int step, int bits) {
 #if defined(__AVX512F__)
   /* The permutation looks at the lowest 4 bits of each index and at no others. */
   const __m512 table = _mm512_setr_ps(0, 1, 2, 3, 4, 5, 6, 7, -8, -7, -6, -5, -4, -3, -2, -1);
-  return (pm_vf)_mm512_permutexvar_ps(_mm512_srli_epi32((__m512i)words, (unsigned)(4 * step)), table);
-#else
-  typedef uint32_t bits __attribute__((vector_size(PM_VL * 4)));
-  const pm_vi high = (pm_vi)((bits)words << (28 - 4 * step));
-  return __builtin_convertvector(high >> 28, pm_vf);
+  if (bits == 4)
+    return (pm_vf)_mm512_permutexvar_ps(_mm512_srli_epi32((__m512i)words, (unsigned)(4 * step)), table);
 #endif
+  typedef uint32_t whole __attribute__((vector_size(PM_VL * 4)));
+  const pm_vi high = (pm_vi)((whole)words << (32 - bits - bits * step));
+  return __builtin_convertvector(high >> (32 - bits), pm_vf);
 }
 
 PM_INLINE pm_vi load_words(const uint8_t *from) {
@@ -49,13 +50,13 @@ PM_INLINE pm_vi load_words(const uint8_t *from) {
   return words;
 }
 
-/* Adds 8 steps of a * q to the sums of each row. */
-PM_INLINE void add_word(const float *a, int64_t a_row, const uint8_t *words, int rows,
+/* Adds the steps of a word of a * q to the sums of each row. */
+PM_INLINE void add_word(const float *a, int64_t a_row, const uint8_t *words, int rows, int bits,
                         pm_vf sums[ROWS][CHAINS][VECTORS]) {
   PM_UNROLL for (int v = 0; v < VECTORS; v++) {
     const pm_vi word = load_words(words + v * PM_VL * 4);
-    PM_UNROLL for (int step = 0; step < PM_WORD_STEPS; step++) {
-      const pm_vf q = step_of(word, step);
+    PM_UNROLL for (int step = 0; step < PM_WORD_BITS / bits; step++) {
+      const pm_vf q = step_of(word, step, bits);
       PM_UNROLL for (int row = 0; row < rows; row++) {
         pm_vf *sum = &sums[row][step % CHAINS][v];
         *sum = pm_vfma(pm_splat(a[row * a_row + step]), q, *sum);
@@ -74,23 +75,24 @@ PM_INLINE pm_vf zero_of(const state *s, int64_t at, int v) {
 }
 
 /* One panel of columns for a few rows, whose totals are given back; `place` of the first in its tile. */
-PM_INLINE void do_panel(const state *s, const float *a, int64_t panel, int place, int rows,
+PM_INLINE void do_panel(const state *s, const float *a, int64_t panel, int place, int rows, int bits,
                         pm_vf totals[ROWS][VECTORS]) {
-  const uint8_t *words = s->weights + panel * s->blocks * s->block / PM_WORD_STEPS * WORDS_BYTES;
+  const int steps = PM_WORD_BITS / bits;
+  const uint8_t *words = s->weights + panel * s->blocks * s->block_bytes;
   for (int64_t b = 0; b < s->blocks; b++) {
     pm_vf sums[ROWS][CHAINS][VECTORS] = {{{{0}}}};
     const int64_t first = b * s->block, count = PM_MIN(s->block, s->k - first);
     const float *from = a + first;
     int64_t i = 0;
-    for (; i + PM_WORD_STEPS <= count; i += PM_WORD_STEPS)
-      add_word(from + i, s->a_row, words + i / PM_WORD_STEPS * WORDS_BYTES, rows, sums);
+    for (; i + steps <= count; i += steps)
+      add_word(from + i, s->a_row, words + i / steps * WORDS_BYTES, rows, bits, sums);
     if (i < count)
       for (int row = 0; row < rows; row++) {
-        float rest[PM_WORD_STEPS] = {0};
+        float rest[PM_WORD_BITS / 2] = {0};
         memcpy(rest, from + row * s->a_row + i, (size_t)(count - i) * sizeof(float));
-        add_word(rest, 0, words + i / PM_WORD_STEPS * WORDS_BYTES, 1, sums + row);
+        add_word(rest, 0, words + i / steps * WORDS_BYTES, 1, bits, sums + row);
       }
-    words += s->block / PM_WORD_STEPS * WORDS_BYTES;
+    words += s->block_bytes;
     const int64_t at = panel * s->blocks + b;
     PM_UNROLL for (int v = 0; v < VECTORS; v++) {
       const pm_vf scale = pm_load(s->scales + at * PM_PANEL + v * PM_VL);
@@ -134,7 +136,13 @@ static void keep(const state *s, int64_t row, int64_t panel, const pm_vf totals[
 
 PM_INLINE void do_rows(const state *s, int64_t row, int64_t panel, int place, int rows) {
   pm_vf totals[ROWS][VECTORS] = {{{0}}};
-  do_panel(s, s->a + row * s->a_row, panel, place, rows, totals);
+  const float *a = s->a + row * s->a_row;
+  if (s->bits == 4)
+    do_panel(s, a, panel, place, rows, 4, totals);
+  else if (s->bits == 8)
+    do_panel(s, a, panel, place, rows, 8, totals);
+  else
+    do_panel(s, a, panel, place, rows, 2, totals);
   for (int i = 0; i < rows; i++) keep(s, row + i, panel, totals[i]);
 }
 
@@ -149,6 +157,8 @@ static state state_of(const pm_call *call) {
       .n = call->out[0].t->dims[1],
       .block = call->params[NBITS_BLOCK],
       .blocks = w->dims[1],
+      .block_bytes = w->dims[2],
+      .bits = (int)(w->dims[2] * 8 / PM_PANEL / call->params[NBITS_BLOCK]),
       .weights = call->in[NBITS_WEIGHTS].data,
       .scales = (const float *)call->in[NBITS_SCALES].data,
       .zeros = zeros->t ? zeros->data : NULL,

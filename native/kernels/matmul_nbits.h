@@ -1,4 +1,4 @@
-/* Products of matrices whose second one holds whole numbers of 4 bits. */
+/* Products of matrices whose second one holds whole numbers of 2, 4 or 8 bits. */
 #ifndef PM_MATMUL_NBITS_H
 #define PM_MATMUL_NBITS_H
 
@@ -8,8 +8,8 @@ enum { NBITS_A, NBITS_WEIGHTS, NBITS_SCALES, NBITS_ZEROS, NBITS_BIAS, NBITS_INPU
 
 enum { NBITS_BLOCK, NBITS_PARAMS };
 
-/* Steps of the sum that one 32-bit word of a column holds. */
-#define PM_WORD_STEPS 8
+/* Of a word of a column, which holds as many steps of the sum as fit. */
+#define PM_WORD_BITS 32
 
 /* Rows of a that are multiplied while the weights are in registers. */
 #define PM_NBITS_ROWS 8

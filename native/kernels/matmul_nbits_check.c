@@ -9,9 +9,17 @@ static bool are_rows(const pm_tensor *t) {
   return t->rank == 2 && t->dtype == PM_F32 && (t->strides[1] == 1 || t->dims[1] <= 1);
 }
 
+/* Whether blocks have a whole number of words, and as many bytes as numbers of 2, 4 or 8 bits need. */
+static bool is_of_bits(const pm_tensor *weights, int64_t block) {
+  for (int bits = 2; bits <= 8; bits *= 2)
+    if (weights->dims[2] == block * bits / 8 * PM_PANEL) return block * bits % PM_WORD_BITS == 0;
+  return false;
+}
+
 /* Parameters: steps of the sum in a block.
-   Inputs: a (m, k); weights (panels, blocks, bytes) uint8: for each 8 steps of a block 16 words, one for
-   each column of the panel, whose lowest 4 bits are the first step's whole number, -8 to 7; float32
+   Inputs: a (m, k); weights (panels, blocks, bytes) uint8, whose bytes say whether a number has 2, 4 or 8
+   bits: for each 16, 8 or 4 steps of a block 16 words, one for each column of the panel, whose lowest bits
+   are the first step's whole number, of 4 bits from -8 to 7; float32
    scales and int8 or float32 zero points (panels, blocks, 16), the latter left out where all are 0;
    bias (n), or left out. Output: (m, n). */
 PM_CHECK(matmul_nbits) {
@@ -22,10 +30,10 @@ PM_CHECK(matmul_nbits) {
   if (!a || !w || !scales || !y || !pm_are_whole(call)) return PM_E_PARAMS;
   if (!are_rows(a) || !are_rows(y) || a->dims[0] != y->dims[0]) return PM_E_TENSOR;
   const int64_t block = call->params[NBITS_BLOCK];
-  if (block < PM_WORD_STEPS || block > (1 << 16) || block % PM_WORD_STEPS) return PM_E_PARAMS;
+  if (block < 4 || block > (1 << 16) || block % 4) return PM_E_PARAMS;
   if (w->rank != 3 || w->dtype != PM_U8 || !pm_is_contiguous(w)) return PM_E_TENSOR;
   if (w->dims[0] != pm_panels(y->dims[1]) || w->dims[1] != pm_ceil_div(a->dims[1], block)) return PM_E_TENSOR;
-  if (w->dims[2] != block / 2 * PM_PANEL) return PM_E_TENSOR;
+  if (!is_of_bits(w, block)) return PM_E_TENSOR;
   if (scales->dtype != PM_F32 || !is_of_blocks(scales, w, PM_PANEL)) return PM_E_TENSOR;
   if (zeros && (zeros->dtype != PM_I8 && zeros->dtype != PM_F32)) return PM_E_TENSOR;
   if (zeros && !is_of_blocks(zeros, w, PM_PANEL)) return PM_E_TENSOR;

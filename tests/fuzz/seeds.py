@@ -100,7 +100,9 @@ def add_integers(seeds: Seeds) -> None:
         for kind in PROGRAMS:
             seeds.add(kind, f"integers-{name}.plm", image(program), name)
     for kind in PROGRAMS:
-        seeds.add(kind, "matmul_nbits.plm", image(compile_graph(product_of_four_bits())), "bits")
+        for bits in (2, 4, 8):
+            program = compile_graph(product_of_bits(bits))
+            seeds.add(kind, f"matmul_nbits-{bits}.plm", image(program), f"{bits} bits")
     for name, dtype in (("single", np.float32), ("double", np.float64)):
         trees = random_forest(targets=2, given=1, modes=range(6), missing=True, dtype=dtype)
         program = compile_graph(graph_of(trees, 3, 2), target=Target(block_bytes=2000))
@@ -154,15 +156,15 @@ def integers() -> Iterator[tuple[str, Program]]:
         yield name, case.built()[0]
 
 
-def product_of_four_bits() -> Graph:
-    """What ONNX's own tests do not have: weights of 4 bits with zero points."""
+def product_of_bits(bits: int) -> Graph:
+    """What ONNX's own tests do not have: narrow weights with zero points."""
     x, y = (TensorType(DType.FLOAT32, (2, size)) for size in (40, 24))
     constants = {
-        "w": ArrayConstant.of(np.full((24, 3, 8), 0x5A, np.uint8)),
+        "w": ArrayConstant.of(np.full((24, 3, 2 * bits), 0x5A, np.uint8)),
         "s": ArrayConstant.of(np.ones((24, 3), np.float32)),
-        "z": ArrayConstant.of(np.full((24, 2), 0x37, np.uint8)),
+        "z": ArrayConstant.of(np.full((24, -(-3 * bits // 8)), 0x37, np.uint8)),
     }
-    attributes = {"K": 40, "N": 24, "block_size": 16}
+    attributes = {"K": 40, "N": 24, "block_size": 16, "bits": bits}
     node = Node("MatMulNBits", ("x", *constants), ("y",), attributes, "com.microsoft")
     return Graph("g", {"x": x}, {"y": y}, (node,), constants)
 

@@ -31,6 +31,7 @@ from pelemay.passes.fuse_attention import fuse_attention
 from pelemay.passes.fuse_epilogue import fuse_epilogues
 from pelemay.passes.fuse_group_norm import fuse_group_norms
 from pelemay.passes.fuse_norm import fuse_norms
+from pelemay.passes.fuse_rotary import fuse_rotary
 from pelemay.passes.gemm import lower_products
 from pelemay.passes.join_scales import join_scales
 from pelemay.passes.layout import lay_out
@@ -56,6 +57,7 @@ PASSES: tuple[Pass, ...] = (
     expand_batch_normalization,
     fuse_norms,
     fuse_group_norms,
+    fuse_rotary,
     fuse_attention,
     lower_products,
     simplify,

@@ -35,47 +35,56 @@ from pelemay.passes.widen_half import HALF
 
 Array = npt.NDArray[Any]
 
-WORD_STEPS = 8
-"""What the size of a block is a multiple of."""
+WORD_BITS = 32
+"""What the bits of a block of a column are a multiple of."""
 
 NARROW = (DType.INT4, DType.UINT4)
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """Of a product with weights of 4 bits: columns, steps of the sum, steps of a block."""
+    """Of a product with narrow weights: columns, steps of the sum, steps of a block, bits."""
 
     columns: int
     steps: int
     block: int
+    bits: int = 4
 
     @property
     def blocks(self) -> int:
         """Blocks of a column."""
         return -(-self.steps // self.block)
 
+    @property
+    def block_bytes(self) -> int:
+        """Bytes of a block of a column."""
+        return self.block * self.bits // 8
+
 
 def sizes_of(graph: Graph, node: Node) -> Sizes | None:
     """Sizes of a ``MatMulNBits`` that has an instruction; None where it has none.
 
-    Its weights are 4 bits wide, all that belongs to them is constant, and the data is float32, or
-    will be.
+    Its weights are 2, 4 or 8 bits wide, all that belongs to them is constant, and the data is
+    float32, or will be.
     """
     attributes: Any = node.attributes
     inputs = (*node.inputs, *[""] * 6)[:6]
     bits, block = attributes.get("bits", 4), attributes["block_size"]
-    if bits != 4 or block % WORD_STEPS or inputs[4] or attributes.get("weight_prepacked"):
+    if bits not in (2, 4, 8) or block * bits % WORD_BITS or inputs[4]:
+        return None
+    if attributes.get("weight_prepacked"):
         return None
     weights = [graph.constants.get(name) for name in inputs[1:4] if name]
     if None in weights or dtype_of(graph, inputs[0]) not in (DType.FLOAT32, *HALF):
         return None
-    found = Sizes(attributes["N"], attributes["K"], block)
+    found = Sizes(attributes["N"], attributes["K"], block, bits)
     sizes = [math.prod(weight.shape) for weight in weights if weight is not None]
-    count, halves = found.columns * found.blocks, found.columns * -(-found.blocks // 2)
-    wanted = [count * block // 2, count]
+    count = found.columns * found.blocks
+    wanted = [count * found.block_bytes, count]
     if inputs[3]:
         zeros = weights[2]
-        wanted.append(halves if zeros is not None and zeros.dtype is DType.UINT8 else count)
+        packed = found.columns * -(-found.blocks * bits // 8)
+        wanted.append(packed if zeros is not None and zeros.dtype is DType.UINT8 else count)
     return found if sizes == wanted else None
 
 
@@ -142,7 +151,7 @@ class _Blocks:
         wanted = (sizes.columns, sizes.blocks) if turned and block else None
         if block and not turned:
             wanted = (sizes.blocks, sizes.columns)
-        if wanted is None or scales.shape != wanted or axis % 2 != along or block % WORD_STEPS:
+        if wanted is None or scales.shape != wanted or axis % 2 != along or block * 4 % WORD_BITS:
             return None
         return cls(weights, scales, zeros, turned, sizes)
 

@@ -264,14 +264,14 @@ def one_axis(form: Form) -> str:
 
 
 def _write_angles(form: Form) -> None:
-    frequencies = np.concatenate([_frequencies(form.sizes)] * 2)[None, None]
-    turns = form.constant("inv_freq", frequencies, "float32")
+    turns = form.constant("inv_freq", _frequencies(form.sizes)[None, None], "float32")
     given = "position_ids"
     if all(end.name != given for end in form.inputs):
         given = form.op("Unsqueeze", ("queries", form.constant("axis_0", (0,))), "counted")
     places = form.op("Cast", (given,), "places", to=TensorProto.FLOAT)
     places = form.op("Unsqueeze", (places, form.constant("axis_2", (2,))), "places_3")
-    angles = form.op("Mul", (places, turns), "angles")
+    half = form.op("Mul", (places, turns), "angles_half")
+    angles = form.op("Concat", (half, half), "angles", axis=-1)
     for name in ("Cos", "Sin"):
         y = form.op(name, (angles,), name.lower())
         form.op("Unsqueeze", (y, one_axis(form)), f"{name.lower()}_4")

@@ -1,7 +1,7 @@
-"""Products with weights of 4 bits.
+"""Products with weights of 2, 4 or 8 bits.
 
 In: nodes ``com.microsoft::MatMulNBits`` whose weights are constants. Out: one instruction, or one
-for each slice of columns where a limit for a block of weights is set. The weights stay 4 bits wide:
+for each slice of columns where a limit for a block of weights is set. The weights stay as narrow:
 they are only put in the order in which the kernel reads them.
 
 >>> words_of(np.array([[[0x98, 0x10, 0x32, 0x54]]], np.uint8))[0, 0, 0, 0].tolist()
@@ -35,20 +35,32 @@ if TYPE_CHECKING:
 Array = npt.NDArray[Any]
 Pieces = Iterator[Array]
 
-MIDDLE = 8
-"""What is taken from a number of 4 bits, so that those of the kernel are -8 to 7."""
+HIGHEST = {2: 0xAA, 4: 0x88, 8: 0x80}
+"""By bits of a number: a byte of numbers of which only the highest bit is set.
+
+That is the middle of their range. It is taken from each, so that the kernel's go from -8 to 7.
+"""
 
 
-def words_of(packed: Array) -> Array:
+def middle_of(bits: int) -> int:
+    """What is taken from a number.
+
+    >>> middle_of(4)
+    8
+    """
+    return 1 << (bits - 1)
+
+
+def words_of(packed: Array, bits: int = 4) -> Array:
     """Weights (columns, blocks, bytes) as the kernel reads them: (panels, blocks, words, 16, 4).
 
-    A word is 4 bytes of one column: 8 steps of the sum. Its numbers are less by 8, as two's
-    complement: the highest of their 4 bits is turned.
+    A word is 4 bytes of one column: with 4 bits, 8 steps of the sum. Its numbers are less by the
+    middle of their range, as two's complement: their highest bit is turned.
     """
     columns, blocks, nbytes = packed.shape
-    filled = np.full((panels_of(columns) * PANEL, blocks, nbytes), 0x88, np.uint8)
+    filled = np.full((panels_of(columns) * PANEL, blocks, nbytes), HIGHEST[bits], np.uint8)
     filled[:columns] = packed
-    split = (filled ^ 0x88).reshape(-1, PANEL, blocks, nbytes // 4, 4)
+    split = (filled ^ HIGHEST[bits]).reshape(-1, PANEL, blocks, nbytes // 4, 4)
     return np.ascontiguousarray(split.transpose(0, 2, 3, 1, 4))
 
 
@@ -60,10 +72,12 @@ def panelled(values: Array) -> Array:
     return np.ascontiguousarray(filled.reshape(-1, PANEL, blocks).swapaxes(1, 2))
 
 
-def _zeros(packed: Array, blocks: int) -> Array:
-    """Zero points (columns, blocks), less by 8, from bytes of two each."""
-    halves = np.stack([packed & 15, packed >> 4], axis=-1).reshape(len(packed), -1)
-    return halves[:, :blocks].astype(np.int8) - np.int8(MIDDLE)
+def _zeros(packed: Array, blocks: int, bits: int) -> Array:
+    """Zero points (columns, blocks), less by the middle, from bytes of one or more each."""
+    shifts = np.arange(0, 8, bits, dtype=np.uint8)
+    numbers = packed[..., None] >> shifts & np.uint8((1 << bits) - 1)
+    found = numbers.reshape(len(packed), -1)[:, :blocks].astype(np.int16) - middle_of(bits)
+    return found.astype(np.int8)
 
 
 @dataclass(frozen=True)
@@ -78,8 +92,8 @@ class _Weights:
         """Words, scales and zero points of those columns."""
         l, sizes = self.lowering, self.sizes
         shape = (panels_of(chosen.size), sizes.blocks, PANEL)
-        key = f"nbits-{sizes.block}{chosen.key(sizes.columns)}"
-        words = (*shape[:2], sizes.block // 2 * PANEL)
+        key = f"nbits{sizes.bits}-{sizes.block}{chosen.key(sizes.columns)}"
+        words = (*shape[:2], sizes.block_bytes * PANEL)
         names = (*self.node.inputs[1:4], "")[:3]
         made: list[Operand | None] = [
             l.packed(names[0], key, words, DType.UINT8, lambda: self._words(chosen)),
@@ -102,9 +116,9 @@ class _Weights:
         return row_windows(constant, PANEL, chosen.first, chosen.last, row=row)
 
     def _words(self, chosen: Slice) -> Pieces:
-        shape = (-1, self.sizes.blocks, self.sizes.block // 2)
+        shape = (-1, self.sizes.blocks, self.sizes.block_bytes)
         for rows in self._rows(1, chosen):
-            yield words_of(rows.reshape(shape))
+            yield words_of(rows.reshape(shape), self.sizes.bits)
 
     def _scales(self, chosen: Slice) -> Pieces:
         for rows in self._rows(2, chosen):
@@ -113,19 +127,19 @@ class _Weights:
     def _zeros(self, chosen: Slice) -> Pieces:
         for rows in self._rows(3, chosen):
             if rows.dtype == np.uint8:
-                yield panelled(_zeros(rows, self.sizes.blocks))
+                yield panelled(_zeros(rows, self.sizes.blocks, self.sizes.bits))
             else:
-                yield panelled(rows.astype(np.float32) - np.float32(MIDDLE))
+                yield panelled(rows.astype(np.float32) - np.float32(middle_of(self.sizes.bits)))
 
 
 def _matmul_nbits(l: Lowering, node: Node) -> None:
     sizes = sizes_of(l.graph, node)
     if sizes is None:
-        raise l.unsupported("weights that are not 4 bits wide, or no constants")
+        raise l.unsupported("weights that are not 2, 4 or 8 bits wide, or no constants")
     a, y = (_matrix(l, l.tensor(name)) for name in (node.inputs[0], node.outputs[0]))
     weights = _Weights(l, node, sizes)
     bias = l.tensor(node.inputs[5]) if len(node.inputs) > 5 and node.inputs[5] else None
-    panel_bytes = sizes.blocks * sizes.block // 2 * PANEL
+    panel_bytes = sizes.blocks * sizes.block_bytes * PANEL
     for chosen in slices_of(sizes.columns, step_bytes=panel_bytes, limit=l.block_bytes):
         part = part_along(l, y, 1, chosen.first, chosen.size)
         added = None if bias is None else part_along(l, bias, 0, chosen.first, chosen.size)
