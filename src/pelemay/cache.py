@@ -90,7 +90,7 @@ class Request:
         As for :func:`pelemay.pipeline.compile`.
     target : Target
         What the program is made for.
-    context : (int, int), optional
+    context : (int, int, int), optional
         For a decoder: tokens that it has room for, and those of a prompt that are read at once.
     """
 
@@ -98,7 +98,7 @@ class Request:
     shapes: Mapping[str, Sequence[int]] = field(default_factory=dict)
     values: Mapping[str, Any] = field(default_factory=dict)
     target: Target = field(default_factory=Target)
-    context: tuple[int, int] | None = None
+    context: tuple[int, int, int] | None = None
 
     @property
     def options(self) -> str:
@@ -111,7 +111,8 @@ class Request:
     def _more(self) -> list[str]:
         """The options that are plain words."""
         context = self.context
-        sizes = [] if context is None else [f"--context={context[0]}", f"--prompt={context[1]}"]
+        names = ("--context", "--prompt", "--batch")
+        sizes = [f"{name}={size}" for name, size in zip(names, context or (), strict=False)]
         return [*self.target.arguments, *sizes]
 
     @property
@@ -139,7 +140,7 @@ def compiled(
     shapes: Mapping[str, Sequence[int]] | None = None,
     values: Mapping[str, Any] | None = None,
     target: Target | None = None,
-    context: tuple[int, int] | None = None,
+    context: tuple[int, int, int] | None = None,
 ) -> Path:
     """The compiled program of a model.
 
@@ -151,7 +152,7 @@ def compiled(
         As for :func:`pelemay.pipeline.compile`.
     target : Target, optional
         What the program is made for.
-    context : (int, int), optional
+    context : (int, int, int), optional
         As for :class:`Request`.
 
     Returns

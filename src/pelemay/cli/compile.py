@@ -71,6 +71,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="with --context: tokens of a prompt that are read at once (32)",
     )
     parser.add_argument(
+        "--batch", metavar="N", type=int, default=1, help="with --context: texts side by side (1)"
+    )
+    parser.add_argument(
         "--samples",
         metavar="FILE",
         help="inputs to measure with what --weights costs: .npz, or .npy of the only input",
@@ -126,7 +129,7 @@ def _as_decoder(args: argparse.Namespace) -> tuple[Callable[..., Compiled], dict
         what = "the shapes of a language model follow from its context"
         raise InputError(what, where="--context", hint="leave out --shape, --dim and --value")
     prompt = args.prompt or min(PROMPT, max(1, args.context - 1))
-    return compile_decoder, {"context": Context(args.context, prompt)}
+    return compile_decoder, {"context": Context(args.context, prompt, args.batch)}
 
 
 class Losses:
@@ -187,7 +190,8 @@ def _cached(args: argparse.Namespace) -> Path:
     context = None
     if args.context is not None:
         compiler, options = _as_decoder(args)
-        context = options["context"].tokens, options["context"].prompt
+        size = options["context"]
+        context = size.tokens, size.prompt, size.batch
 
     def compile_to(model: Model, path: Path) -> None:
         with progress_bar(f"compiling {Path(args.model).name}") as progress:

@@ -24,7 +24,7 @@ from pelemay.graph import ArrayConstant, DType, Graph, Node, TensorType
 from pelemay.passes.matching import is_standard
 from pelemay.passes.rewrite import Rewriter, rename_inputs
 
-SHAPES = ("Shape", "Size")
+PLACES = f"{ROWS}::places"
 
 
 def with_buffers(graph: Graph, roles: Roles) -> tuple[Graph, Roles]:
@@ -108,8 +108,10 @@ class _Buffers:
 
     def lengths(self) -> Iterator[Node]:
         """The past without the rows of the new tokens, for whoever reads its size."""
-        shape, tokens, end = (f"{ROWS}::{name}" for name in ("shape", "tokens", "end"))
+        shape, batch, tokens, end = (f"{ROWS}::{n}" for n in ("shape", "batch", "tokens", "end"))
         yield Node("Shape", (TOKENS,), (shape,))
+        yield Node("Slice", (shape, f"{ROWS}::zero", f"{ROWS}::one"), (batch,))
+        yield Node("Expand", (ROWS, batch), (PLACES,))
         yield Node("Slice", (shape, f"{ROWS}::one", f"{ROWS}::two"), (tokens,))
         yield Node("Neg", (tokens,), (end,))
         for past, view in self.views.items():
@@ -123,5 +125,5 @@ class _Buffers:
             if index not in joining:
                 yield rename_inputs(node, self.views)
                 continue
-            inputs = (joining[index], node.inputs[1], ROWS)
+            inputs = (joining[index], node.inputs[1], PLACES)
             yield Node("TensorScatter", inputs, node.outputs, {"axis": 2}, name=node.name)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pelemay.decoding.choosing import Choice
 from pelemay.decoding.roles import (
     COUNTS,
     MASK,
@@ -40,8 +41,8 @@ class Decoder:
         context first, once, into the cache.
     context : int, optional
         Tokens that there is room for; needed for an ONNX file.
-    prompt : int
-        Tokens of a prompt that are read at once; for an ONNX file.
+    prompt, batch : int
+        Tokens of a prompt that are read at once, and texts side by side; for an ONNX file.
     weights : str
         What the weights of an ONNX file are stored as; see :class:`pelemay.target.Target`.
     **options
@@ -53,6 +54,8 @@ class Decoder:
         Tokens read so far.
     context : int
         Tokens that there is room for.
+    batch : int
+        Texts that are read and made side by side.
 
     Raises
     ------
@@ -71,23 +74,24 @@ class Decoder:
         *,
         context: int | None = None,
         prompt: int = PROMPT,
+        batch: int = 1,
         weights: str = "f32",
         **options: Any,
     ) -> None:
         program = os.fspath(path)
         if not program.endswith(".plm"):
-            program = _compiled(program, context, prompt, weights)
+            program = _compiled(program, context, prompt, batch, weights)
         self._runnable = _opened(program, options)
         self._plans = _plans(self._runnable)
-        steps = [_shape_of(plan, TOKENS)[1] for plan in self._plans]
-        self._steps = sorted(steps, reverse=True)
+        sizes = [_shape_of(plan, TOKENS) for plan in self._plans]
+        self.batch, self._steps = sizes[0][0], sorted((step for _, step in sizes), reverse=True)
         self._roles = _roles(self._plans[0])
         first = next(iter(self._roles.caches))
         self.context = _shape_of(self._plans[0], first)[2]
         if context not in (None, self.context):
             what = f"the program has room for {self.context} tokens, not {context}"
             raise InputError(what, where=program, hint="compile it with --context")
-        self.used = 0
+        self.reset()
         self._caches = {
             name: np.zeros(_shape_of(self._plans[0], name), _dtype_of(self._plans[0], name))
             for name in self._roles.caches
@@ -101,63 +105,110 @@ class Decoder:
     def reset(self) -> None:
         """Forget all tokens."""
         self.used = 0
+        self._padding = np.zeros((self.batch, 1), np.int64)
 
-    def read(self, tokens: Sequence[int]) -> npt.NDArray[Any]:
+    def read(self, tokens: Sequence[int] | Sequence[Sequence[int]]) -> npt.NDArray[Any]:
         """Read tokens behind those that were read before.
 
         Parameters
         ----------
         tokens : sequence of int
-            One at least.
+            One at least; a sequence of them for each text where the batch is not 1. Where texts
+            are of several lengths, at the beginning, the shorter ones are filled up in front with
+            what is not looked at.
 
         Returns
         -------
         ndarray
-            Scores of the token that comes next, one for each of the vocabulary.
+            Scores of the token that comes next, one for each of the vocabulary; (batch, vocabulary)
+            where the batch is not 1.
 
         Raises
         ------
         InputError
-            If there are none, or no room for them; nothing has been read then.
+            If there are none, or no room for them, or not as many texts as the batch has; nothing
+            has been read then.
         """
-        left = [int(token) for token in tokens]
-        if not left or self.used + len(left) > self.context:
-            what = f"{len(left)} tokens behind {self.used} in a context of {self.context}"
+        left = self._rows(tokens)
+        count = left.shape[1]
+        if not count or self.used + count > self.context:
+            what = f"{count} tokens behind {self.used} in a context of {self.context}"
             raise InputError(what, hint="reset(), or compile it with a larger --context")
         scores: Any = None
-        while left:
-            step = self._step(len(left))
-            scores = self._run(left[:step], step)
-            left = left[step:]
-        found: npt.NDArray[Any] = scores
+        while left.shape[1]:
+            step = self._step(left.shape[1])
+            scores = self._run(left[:, :step], step)
+            left = left[:, step:]
+        found: npt.NDArray[Any] = scores if self.batch > 1 else scores[0]
         return found
 
     def generate(
-        self, tokens: Sequence[int], count: int, *, stop: Sequence[int] = ()
-    ) -> Iterator[int]:
-        """Read tokens, and make more of them: each time the one with the highest score.
+        self,
+        tokens: Sequence[int] | Sequence[Sequence[int]],
+        count: int,
+        *,
+        stop: Sequence[int] = (),
+        temperature: float = 0.0,
+        top_k: int = 0,
+        seed: int | None = None,
+    ) -> Iterator[Any]:
+        """Read tokens, and make more: each time the one with the highest score, or one drawn.
 
         Parameters
         ----------
         tokens : sequence of int
-            What is read first.
+            What is read first, as :meth:`read` takes it.
         count : int
             Tokens to make at most.
         stop : sequence of int
-            Tokens behind which no other is made.
+            Tokens behind which no other is made, once each text has had one of them.
+        temperature : float
+            What scores are divided by before a token is drawn by their softmax; 0 draws none.
+        top_k : int
+            Only so many of the highest scores are drawn from; 0 means all.
+        seed : int, optional
+            The same one draws the same tokens.
 
         Yields
         ------
-        int
-            Token after token.
+        int or list of int
+            Token after token; one for each text where the batch is not 1.
+
+        Raises
+        ------
+        InputError
+            As :meth:`read`, or if the temperature or the number of scores is below 0.
         """
+        choose = Choice(temperature, top_k, seed)
         scores = self.read(tokens)
+        ended = np.zeros(self.batch, bool)
         for made in range(count):
-            token = int(scores.argmax())
-            yield token
-            if token in stop or made + 1 == count:
+            chosen = choose(scores.reshape(self.batch, -1))
+            yield chosen if self.batch > 1 else chosen[0]
+            ended |= np.isin(chosen, stop)
+            if ended.all() or made + 1 == count:
                 return
-            scores = self.read([token])
+            scores = self.read([[token] for token in chosen] if self.batch > 1 else chosen)
+
+    def _rows(self, tokens: Any) -> npt.NDArray[np.int64]:
+        """Tokens as (batch, tokens), the shorter texts filled up in front."""
+        texts = [tokens] if self.batch == 1 else list(tokens)
+        lengths = [len(text) for text in texts]
+        if len(texts) != self.batch or not all(lengths):
+            what = f"texts of {lengths} tokens for a batch of {self.batch}"
+            raise InputError(what, hint="one token at least for each")
+        longest = max(lengths, default=0)
+        padding = np.array([[longest - length] for length in lengths], np.int64)
+        if padding.any():
+            if self.used or not self._roles.has_rows:
+                what = f"texts of {lengths} tokens"
+                fits = "such a model" if self.used == 0 else "what comes behind the first"
+                raise InputError(what, hint=f"all of {fits} have to be of one length")
+            self._padding = padding
+        rows = np.zeros((self.batch, longest), np.int64)
+        for row, text in zip(rows, texts, strict=True):
+            row[longest - len(text) :] = text
+        return rows
 
     def _step(self, left: int) -> int:
         """How many tokens the next run takes: a piece may be filled up, if there is room for it."""
@@ -166,9 +217,9 @@ class Decoder:
                 return step
         raise InputError(f"the program has no plan for one token, but for {self._steps}")
 
-    def _run(self, tokens: list[int], step: int) -> Any:
+    def _run(self, tokens: npt.NDArray[np.int64], step: int) -> Any:
         """Run one piece, the tokens that lack as zeros; scores behind the last one."""
-        count = len(tokens)
+        count = tokens.shape[1]
         row = self.used
         if self._roles.has_rows and step > 1:
             row = self.context - step
@@ -179,21 +230,23 @@ class Decoder:
             for cache in self._caches.values():
                 cache[:, :, self.used : self.used + count] = cache[:, :, row : row + count]
         self.used += count
-        return logits[0, min(count, logits.shape[1]) - 1]
+        return logits[:, min(count, logits.shape[1]) - 1]
 
-    def _feeds(self, tokens: list[int], step: int, row: int) -> dict[str, Any]:
-        mask = np.zeros((1, self.context), np.int64)
-        mask[:, : self.used] = 1
+    def _feeds(self, tokens: npt.NDArray[np.int64], step: int, row: int) -> dict[str, Any]:
+        count, each = tokens.shape[1], np.ones(self.batch, np.int64)
         # What a piece is filled up with is read by nobody: causal attention hides it from the
         # tokens before, and the next ones are written over it.
-        seen = len(tokens) if self._roles.has_rows else step
-        mask[:, row : row + seen] = 1
+        seen = count if self._roles.has_rows else step
+        new = np.arange(self.used, self.used + step)
+        mask = np.zeros((self.batch, self.context), np.int64)
+        mask[:, : self.used] = np.arange(self.used) >= self._padding
+        mask[:, row : row + seen] = new[:seen] >= self._padding
         known = {
-            TOKENS: np.array([tokens + [0] * (step - len(tokens))], np.int64),
+            TOKENS: np.pad(tokens, ((0, 0), (0, step - count))),
             MASK: mask,
-            POSITIONS: np.arange(self.used, self.used + step, dtype=np.int64)[None],
-            PLACES: np.array([self.used], np.int64),
-            COUNTS: np.array([self.used + step], np.int64),
+            POSITIONS: np.maximum(new - self._padding, 0),
+            PLACES: self.used * each,
+            COUNTS: (self.used + step) * each,
             ROWS: np.array([row], np.int64),
             READ: np.array([self.used], np.int64),
         }
@@ -201,7 +254,7 @@ class Decoder:
         return {**given, **self._caches}
 
 
-def _compiled(path: str, context: int | None, prompt: int, weights: str) -> str:
+def _compiled(path: str, context: int | None, prompt: int, batch: int, weights: str) -> str:
     """The program of an ONNX file, from the cache."""
     from pelemay import cache
     from pelemay.target import Target
@@ -209,9 +262,9 @@ def _compiled(path: str, context: int | None, prompt: int, weights: str) -> str:
     if context is None:
         what = "a decoder is compiled for a context, and none is given"
         raise InputError(what, where=path, hint="context=512, for example")
-    size = Context(context, min(prompt, max(1, context - 1)))
-    target = Target(weights=weights)
-    return os.fspath(cache.compiled(path, context=(size.tokens, size.prompt), target=target))
+    size = Context(context, min(prompt, max(1, context - 1)), batch)
+    sizes = (size.tokens, size.prompt, size.batch)
+    return os.fspath(cache.compiled(path, context=sizes, target=Target(weights=weights)))
 
 
 def _opened(path: str, options: dict[str, Any]) -> Any:

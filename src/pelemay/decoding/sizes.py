@@ -32,6 +32,8 @@ class Context:
         Room for so many: those of the prompt and those that are made.
     prompt : int
         Tokens of a prompt that are read at once; 1 means that there is no plan for more.
+    batch : int
+        Texts that are read and made side by side.
 
     Raises
     ------
@@ -41,12 +43,15 @@ class Context:
 
     tokens: int
     prompt: int = PROMPT
+    batch: int = 1
 
     def __post_init__(self) -> None:
         """Check it."""
         if not 1 <= self.prompt < max(2, self.tokens):
             what = f"a prompt read {self.prompt} tokens at a time in a context of {self.tokens}"
             raise InputError(what, hint="the context has to be the larger one")
+        if self.batch < 1:
+            raise InputError(f"a batch of {self.batch}", hint="1 at least")
 
     @property
     def steps(self) -> tuple[int, ...]:
@@ -55,14 +60,14 @@ class Context:
 
 
 def cases_for(context: Context, roles: Roles, types: Mapping[str, ValueType | None]) -> list[Case]:
-    """The cases to compile a decoder for, a batch of one.
+    """The cases to compile a decoder for, its batch.
 
     Raises
     ------
     InputError
         If a size that the model fixes is another.
     """
-    return [Case(_shapes(context.tokens, step, roles, types)) for step in context.steps]
+    return [Case(_shapes(context, step, roles, types)) for step in context.steps]
 
 
 def cache_types(graph: Graph, roles: Roles) -> dict[str, ValueType | None]:
@@ -90,10 +95,11 @@ def _closed(past: ValueType | None, present: ValueType | None) -> ValueType | No
 
 
 def _shapes(
-    room: int, step: int, roles: Roles, types: Mapping[str, ValueType | None]
+    context: Context, step: int, roles: Roles, types: Mapping[str, ValueType | None]
 ) -> dict[str, tuple[int, ...]]:
-    known: dict[str, tuple[int, ...]] = dict.fromkeys((PLACES, COUNTS, ROWS, READ), (1,))
-    known |= {TOKENS: (1, step), MASK: (1, room), POSITIONS: (1, step)}
+    batch, room = context.batch, context.tokens
+    known: dict[str, tuple[int, ...]] = {ROWS: (1,), READ: (1,), PLACES: (batch,), COUNTS: (batch,)}
+    known |= {TOKENS: (batch, step), MASK: (batch, room), POSITIONS: (batch, step)}
     found = {name: known[name] for name in roles.inputs}
     for name in roles.caches:
         kind = types.get(name)
@@ -102,7 +108,7 @@ def _shapes(
             what = f"'{name}' is {kind or 'of no known type'}"
             raise InputError(what, hint="a cache is (batch, heads, tokens, size)")
         heads, size = (int(dims[i] or 0) for i in (1, 3))
-        found[name] = (1, heads, room, size)
+        found[name] = (batch, heads, room, size)
     for name, shape in found.items():
         _check(name, shape, types.get(name))
     return found

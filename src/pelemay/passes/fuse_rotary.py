@@ -143,8 +143,8 @@ def _is_doubled(rewriter: Rewriter, name: str) -> bool:
     if not shape or shape[-1] % 2:
         return False
     if name in graph.constants:
-        halves = np.split(graph.constants[name].array(), 2, axis=-1)
-        return bool(np.array_equal(*halves))
+        low, high = np.split(graph.constants[name].array(), 2, axis=-1)
+        return bool(np.array_equal(low, high))
     if node is None:
         return False
     if is_standard(node, "Concat"):
