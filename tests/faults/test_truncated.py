@@ -5,12 +5,10 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import textwrap
 import threading
 import time
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -20,6 +18,7 @@ from pelemay.engine import Engine, open_program, verify_weights
 from pelemay.errors import ExecutionError, ModelError
 from pelemay.program.read import read_header
 from support.files import chain_file, tail_file
+from support.processes import python
 from support.run_tool import TOOL
 
 GONE = "the file was changed while it was in use"
@@ -106,11 +105,6 @@ def test_the_handler_is_there_only_in_runs(plm: Path) -> None:
         signal.signal(signal.SIGBUS, before)
 
 
-def in_python(code: str, *arguments: Any) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", textwrap.dedent(code), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
-
-
 FOREIGN = """
     import faulthandler, mmap, os, sys
     import numpy as np
@@ -131,7 +125,7 @@ FOREIGN = """
 
 @pytest.mark.parametrize("order", ["first", "last", "never"])
 def test_faults_of_others_are_theirs(plm: Path, tmp_path: Path, order: str) -> None:
-    done = in_python(FOREIGN, plm, order, tmp_path / "other")
+    done = python("-c", textwrap.dedent(FOREIGN), plm, order, tmp_path / "other")
     assert done.returncode == -signal.SIGBUS
     assert ("Fatal Python error: Bus error" in done.stderr) == (order != "never")
 
@@ -149,7 +143,7 @@ def test_beside_faulthandler_it_is_an_error_too(plm: Path) -> None:
         except Exception as error:
             print(type(error).__name__)
     """
-    done = in_python(code, plm)
+    done = python("-c", textwrap.dedent(code), plm)
     assert (done.returncode, done.stdout.strip()) == (0, "ExecutionError"), done.stderr
 
 

@@ -6,14 +6,14 @@ import io
 import random
 
 import numpy as np
-import onnx.parser
 import pytest
 
 from fuzz.targets import TARGETS, mended
 from pelemay.engine import open_program
 from pelemay.graph.text import to_text
 from pelemay.importers import from_proto
-from support.run_tool import HEADER, MODELS, compiled
+from support.run_tool import MODELS, compiled
+from support.texts import parsed
 
 
 def seed(target: str) -> bytes:
@@ -23,7 +23,7 @@ def seed(target: str) -> bytes:
         return file.getvalue()
     if target == "plm":
         return compiled("transformer")
-    model = onnx.parser.parse_model(HEADER + MODELS["two of each"])
+    model = parsed(MODELS["two of each"])
     return (
         to_text(from_proto(model).graph).encode() if target == "text" else model.SerializeToString()
     )

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx.parser
 import pytest
 
 from pelemay.backends.reference import GraphRunnable, numpy_table
@@ -18,6 +17,7 @@ from pelemay.graph import DType
 from pelemay.importers import from_proto
 from pelemay.program.image import image
 from support.integers import conv_case, product_case
+from support.texts import CONVOLUTION, TRANSFORMER, parsed
 
 BUILD = Path(__file__).parents[2] / "build" / "aarch64" / "native"
 RUNNER = BUILD / "run_raw"
@@ -28,15 +28,9 @@ pytestmark = pytest.mark.skipif(
     reason="make cross builds the engine for 64-bit ARM; it needs the cross compiler and qemu-user",
 )
 
-HEADER = '<ir_version: 10, opset_import: ["" : 21]>'
-
 MODELS = {
-    "convolution": """
-        g (float[1,3,17,13] x) => (float[1,20,9,7] y)
-        <float[20,3,3,3] w, float[20] b> {
-            c = Conv <pads=[1,1,1,1], strides=[2,2]> (x, w, b)
-            y = Relu (c)
-        }""",
+    "convolution": CONVOLUTION,
+    "transformer": TRANSFORMER,
     "winograd": """
         g (float[1,32,28,28] x) => (float[1,32,28,28] y)
         <float[32,32,3,3] w> { c = Conv <pads=[1,1,1,1]> (x, w)  y = Add (c, x) }""",
@@ -46,15 +40,6 @@ MODELS = {
             c = Conv <group=24, pads=[1,1,1,1]> (x, w)
             h = HardSwish (c)
             y = GlobalAveragePool (h)
-        }""",
-    "transformer": """
-        g (float[1,10,16] x) => (float[1,10,16] y)
-        <float[16] s, float[16] z, float[16,16] w> {
-            n = LayerNormalization <axis=-1> (x, s, z)
-            q = MatMul (n, w)
-            p = Softmax <axis=-1> (q)
-            g1 = Gelu (p)
-            y = Add (g1, x)
         }""",
     "shapes": """
         g (float[2,6,8] x) => (float[2,8,6] y, int64[2,6,3] i) {
@@ -66,23 +51,11 @@ MODELS = {
 }
 
 
-def weights_of(model: onnx.ModelProto) -> None:
-    """Make initializers of the values that the text declares between its brackets."""
-    rng = np.random.default_rng(0)
-    for value in model.graph.value_info:
-        shape = tuple(d.dim_value for d in value.type.tensor_type.shape.dim)
-        array = rng.normal(size=shape, scale=0.3).astype(np.float32)
-        model.graph.initializer.append(onnx.numpy_helper.from_array(array, value.name))
-    del model.graph.value_info[:]
-
-
 @pytest.mark.parametrize("workers", [1, 3])
 @pytest.mark.parametrize("isa", ["neon", "scalar"])
 @pytest.mark.parametrize("name", MODELS)
 def test_a_program_runs_on_arm(name: str, isa: str, workers: int, tmp_path: Path) -> None:
-    model = onnx.parser.parse_model(HEADER + MODELS[name])
-    weights_of(model)
-    graph = from_proto(model).graph
+    graph = from_proto(parsed(MODELS[name])).graph
     x = np.random.default_rng(1).normal(size=graph.inputs["x"].shape).astype(np.float32)
     expected = GraphRunnable(graph, numpy_table()).run({"x": x})
     (tmp_path / "x.plm").write_bytes(image(compile_graph(graph)))
@@ -129,9 +102,7 @@ def test_integers_give_the_same_bits_on_arm(
 
 @pytest.mark.parametrize("isa", ["neon", "scalar"])
 def test_the_tool_runs_on_arm(isa: str, tmp_path: Path) -> None:
-    model = onnx.parser.parse_model(HEADER + MODELS["convolution"])
-    weights_of(model)
-    graph = from_proto(model).graph
+    graph = from_proto(parsed(CONVOLUTION)).graph
     x = np.random.default_rng(1).normal(size=graph.inputs["x"].shape).astype(np.float32)
     (expected,) = GraphRunnable(graph, numpy_table()).run({"x": x}).values()
     (tmp_path / "x.plm").write_bytes(image(compile_graph(graph)))

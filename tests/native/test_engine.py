@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
-import textwrap
 import threading
 import time
 from pathlib import Path
@@ -21,6 +19,7 @@ from pelemay.program.encode import encode
 from pelemay.program.program import Program, Space, Tensor
 from support.chain import PLAIN, chain
 from support.ops import run_op
+from support.scripts import ENDS, assert_ends, assert_forks
 
 
 def expected(x: np.ndarray, steps: int) -> np.ndarray:
@@ -101,57 +100,20 @@ def test_an_interrupt_ends_a_long_run() -> None:
     assert len(Engine(open_program(chain(small.shape, 2)), threads=2).run([small])) == 1
 
 
-SCRIPT = """
-import os, sys
-sys.path.insert(0, {folder!r})
-import numpy as np
-from pelemay.graph import DType
-from pelemay.program.encode import encode
-from pelemay.program.program import Instruction, Program, Space, Tensor
+MADE = """
 from support.chain import chain
-from pelemay.engine import Engine, open_program
 engine = Engine(open_program(chain((20, 30), 8)), threads=3)
 x = np.ones((20, 30), np.float32)
-first = engine.run([x])[0]
 """
 
 
-def run_script(body: str) -> subprocess.CompletedProcess[str]:
-    """A process of its own, with an engine that has run once."""
-    code = SCRIPT.format(folder=str(Path(__file__).parents[1])) + textwrap.dedent(body)
-    return subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
-    )
-
-
 def test_a_child_of_fork_runs_on() -> None:
-    done = run_script(
-        """
-        child = os.fork()
-        same = bool((engine.run([x])[0] == first).all())
-        if child == 0:
-            os._exit(0 if same else 3)
-        _, status = os.waitpid(child, 0)
-        print("parent", same, "child", os.waitstatus_to_exitcode(status))
-        """,
-    )
-    assert (done.returncode, done.stdout) == (0, "parent True child 0\n"), done.stderr
+    assert_forks(MADE)
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
-        "",
-        "keep = [engine]; keep.append(keep)",
-        "import threading; threading.Thread(target=lambda: [engine.run([x]) for _ in range(200)],"
-        " daemon=True).start()",
-        "import atexit; atexit.register(engine.run, [x])",
-    ],
-    ids=["idle", "cycle", "running", "at exit"],
-)
-def test_the_interpreter_exits(body: str) -> None:
-    done = run_script(body)
-    assert (done.returncode, done.stderr) == (0, "")
+@pytest.mark.parametrize("state", ENDS)
+def test_the_interpreter_exits(state: str) -> None:
+    assert_ends(MADE, ENDS[state])
 
 
 def test_memory_does_not_grow() -> None:

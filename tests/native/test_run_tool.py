@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx.parser
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -21,7 +20,8 @@ from pelemay.engine import Engine, native, open_program
 from pelemay.importers import from_proto
 from pelemay.program.image import image
 from support.chain import chain
-from support.run_tool import HEADER, MODELS, TOOL, compiled, lay_out, load, refused, run, start
+from support.run_tool import MODELS, TOOL, compiled, lay_out, load, refused, run, start
+from support.texts import parsed
 
 Array = Any
 
@@ -376,8 +376,7 @@ def test_interrupted_while_it_waits_for_its_input(tmp_path: Path) -> None:
 
 def test_an_error_in_the_run_leaves_no_output(tmp_path: Path) -> None:
     text = "g (float[4] x, int64[2] i) => (float[2] y) { y = Gather <axis=0> (x, i) }"
-    model = onnx.parser.parse_model(HEADER + text)
-    (tmp_path / "m.plm").write_bytes(image(compile_graph(from_proto(model).graph)))
+    (tmp_path / "m.plm").write_bytes(image(compile_graph(from_proto(parsed(text)).graph)))
     np.save(tmp_path / "x.npy", np.ones(4, np.float32))
     np.save(tmp_path / "i.npy", np.array([1, 99]))
     arguments = ["m.plm", "--input=x.npy", "--input=i.npy", "--output=y.npy"]

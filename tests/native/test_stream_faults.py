@@ -6,9 +6,6 @@ import itertools
 import os
 import shutil
 import signal
-import subprocess
-import sys
-import textwrap
 import threading
 import time
 from pathlib import Path
@@ -21,6 +18,7 @@ from pelemay.engine import Engine, open_program
 from pelemay.errors import ExecutionError, ModelError
 from pelemay.program.read import read_header
 from support.blocks import Blocks
+from support.scripts import ENDS, assert_ends, assert_forks
 from support.streams import KIB, budgets, flip, streamed, write_network
 
 
@@ -148,60 +146,22 @@ def test_an_interrupt_is_heard_while_waiting(tmp_path: Path) -> None:
         engine.run([])
 
 
-SCRIPT = """
-import os, sys
-import numpy as np
-from pelemay.engine import Engine, open_program
-program = open_program({path!r}, streamed=True)
-engine = Engine(program, threads=2, weights_bytes={budget})
-x = np.ones((1, 16, 7, 7), np.float32)
-first = engine.run([x])[0]
-"""
-
-
-def run_script(path: Path, budget: int, body: str) -> subprocess.CompletedProcess[str]:
-    code = SCRIPT.format(path=str(path), budget=budget) + textwrap.dedent(body)
-    return subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
-    )
+def made(path: Path, budget: int) -> str:
+    return f"""
+        program = open_program({str(path)!r}, streamed=True)
+        engine = Engine(program, threads=2, weights_bytes={budget})
+        x = np.ones((1, 16, 7, 7), np.float32)
+        """
 
 
 def test_a_child_of_fork_runs_on(plm: Path) -> None:
     for budget in budgets(plm, 2):
-        done = run_script(
-            plm,
-            budget,
-            """
-            child = os.fork()
-            same = all((engine.run([x])[0] == first).all() for _ in range(3))
-            if child == 0:
-                del engine
-                os._exit(0 if same else 3)
-            _, status = os.waitpid(child, 0)
-            again = os.fork()
-            if again == 0:
-                del engine
-                os._exit(0)
-            os.waitpid(again, 0)
-            same = same and bool((engine.run([x])[0] == first).all())
-            print("parent", same, "child", os.waitstatus_to_exitcode(status))
-            """,
-        )
-        assert (done.returncode, done.stdout) == (0, "parent True child 0\n"), done.stderr
+        assert_forks(made(plm, budget))
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
-        "",
-        "keep = [engine]; keep.append(keep)",
-        "import threading; threading.Thread(target=lambda: [engine.run([x]) for _ in range(200)],"
-        " daemon=True).start()",
-        "import atexit; atexit.register(engine.run, [x])",
-        "for _ in range(30): Engine(program, threads=1, weights_bytes=10 ** 7).run([x])",
-    ],
-    ids=["idle", "cycle", "running", "at exit", "closed while reading"],
-)
-def test_the_interpreter_exits(plm: Path, body: str) -> None:
-    done = run_script(plm, budgets(plm)[0], body)
-    assert (done.returncode, done.stderr) == (0, "")
+CLOSED = "for _ in range(30): Engine(program, threads=1, weights_bytes=10 ** 7).run([x])"
+
+
+@pytest.mark.parametrize("state", [*ENDS, "closed while reading"])
+def test_the_interpreter_exits(plm: Path, state: str) -> None:
+    assert_ends(made(plm, budgets(plm)[0]), ENDS.get(state, CLOSED))

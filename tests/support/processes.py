@@ -1,10 +1,23 @@
-"""Python processes whose memory is measured."""
+"""Python processes: to their end, or measured."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
+
+
+def python(*arguments: object, **more: str) -> subprocess.CompletedProcess[str]:
+    """A fresh interpreter, to its end; ``more`` goes into its environment."""
+    command = [sys.executable, *map(str, arguments)]
+    return subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+        env={**os.environ, **more},
+    )
 
 
 def measured(code: str, *arguments: object) -> str:

@@ -12,12 +12,12 @@ from typing import Any
 
 import ml_dtypes
 import numpy as np
-import onnx.parser
 
 from pelemay.compilation import compile_graph
 from pelemay.engine import open_program
 from pelemay.importers import from_proto
 from pelemay.program.image import image
+from support.texts import CONVOLUTION, TRANSFORMER, parsed
 
 Array = Any
 
@@ -65,27 +65,13 @@ def start(folder: Path, *arguments: object) -> subprocess.Popen[str]:
     )
 
 
-HEADER = '<ir_version: 10, opset_import: ["" : 21]>'
-
 MODELS = {
-    "convolution": """
-        g (float[1,3,17,13] x) => (float[1,20,9,7] y)
-        <float[20,3,3,3] w, float[20] b> {
-            c = Conv <pads=[1,1,1,1], strides=[2,2]> (x, w, b)
-            y = Relu (c)
-        }""",
+    "convolution": CONVOLUTION,
+    "transformer": TRANSFORMER,
     "two of each": """
         g (float[4,6] a, int64[4,2] b) => (float[4,6] p, int64[4,2] q) {
             p = Tanh (a)
             q = Neg (b)
-        }""",
-    "transformer": """
-        g (float[1,10,16] x) => (float[1,10,16] y)
-        <float[16] s, float[16] z, float[16,16] w> {
-            n = LayerNormalization <axis=-1> (x, s, z)
-            q = MatMul (n, w)
-            p = Softmax <axis=-1> (q)
-            y = Add (p, x)
         }""",
     "half": """
         g (float16[3,5] x) => (float16[3,5] y, bool[3,5] b) {
@@ -106,14 +92,7 @@ MODELS = {
 
 @cache
 def compiled(name: str) -> bytes:
-    model = onnx.parser.parse_model(HEADER + MODELS[name])
-    rng = np.random.default_rng(0)
-    for value in model.graph.value_info:
-        shape = tuple(d.dim_value for d in value.type.tensor_type.shape.dim)
-        array = rng.normal(size=shape, scale=0.3).astype(np.float32)
-        model.graph.initializer.append(onnx.numpy_helper.from_array(array, value.name))
-    del model.graph.value_info[:]
-    return image(compile_graph(from_proto(model).graph))
+    return image(compile_graph(from_proto(parsed(MODELS[name])).graph))
 
 
 def lay_out(folder: Path, name: str) -> tuple[list[str], list[str]]:
