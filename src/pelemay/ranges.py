@@ -30,7 +30,7 @@ from pelemay.errors import MemoryLimitError, UnsupportedError
 from pelemay.graph import TensorType
 from pelemay.plan.again import Recipe
 from pelemay.plan.bands import Curve
-from pelemay.program.budget import Budgets
+from pelemay.program.budget import Budgets, Fitted
 from pelemay.program.build import build
 from pelemay.program.forms import POINTS, Family
 from pelemay.program.scratch import needed_by
@@ -58,7 +58,7 @@ EVERY = 32
 RANDOM = 8
 """Sizes of a sample that are drawn; of pairs, twice as many."""
 
-TRIES = 3
+TRIES = 2
 """Budgets that are tried for one plan, until the file of all keeps to what was asked for."""
 
 ALIKE = 24
@@ -177,10 +177,11 @@ def _cut(request: Request, describe: Describe) -> list[Program]:
     """The programs, as few as may be."""
     first, second = (range(len(numbers)) for numbers in request.numbers)
     made: list[Program] = []
-    left = [Span(first, second)]
+    left, like = [Span(first, second)], None
     while left:
         span = left.pop(0)
-        found = _largest_part(request, span)
+        found = _largest_part(request, span, like)
+        like = like or found.decided
         said = describe(found.span.upper(found.counts), found.family.compiled)
         metadata = {**found.family.largest.metadata, **said}
         made.append(found.family.program(found.counts, metadata))
@@ -200,6 +201,7 @@ class _Found:
     family: Family
     span: Span
     counts: Place
+    decided: _Decided
 
     def is_poor(self, axis: int) -> bool:
         """Whether sizes side by side are other programs."""
@@ -221,13 +223,13 @@ def _every(numbers: range, step: int) -> range:
     return range(numbers[0] + (numbers[-1] - numbers[0]) % step, numbers[-1] + 1, step)
 
 
-def _largest_part(request: Request, span: Span) -> _Found:
-    """The family of the largest size of a span, as large as it gets.
+def _largest_part(request: Request, span: Span, like: _Decided | None) -> _Found:
+    """The family of the largest size of a span, as large as it gets, with blocks like others.
 
     Where a stride of the network does not divide each size, its programs are alike in every second,
     fourth, ... size only.
     """
-    maker = _Maker(request, span.at((0, 0)))
+    maker = _Maker(request, span.at((0, 0)), like)
     best = _grown(maker, span)
     for axis in (0, 1):
         tried = (best.span.replaced(axis, _every(span.axes[axis], n)) for n in _steps(span, axis))
@@ -247,16 +249,16 @@ def _steps(span: Span, axis: int) -> Iterator[int]:
 class _Maker:
     """The programs of sizes that are no larger than one, as was decided for that one."""
 
-    def __init__(self, request: Request, largest: Place) -> None:
+    def __init__(self, request: Request, largest: Place, like: _Decided | None) -> None:
         self.request = request
         self._largest = request.sized(*largest)
         self._trunk, tail = parts(request.graph, self._largest.shapes, request.values)
-        self._recipe, self._block_bytes = _decided(self._trunk, tail, request.target)
-        self.program = self._built(self._recipe.plan, tail, self._largest)
+        self.decided = _decided(self._trunk, tail, request.target, like)
+        self.program = self._built(self.decided.recipe.plan, tail, self._largest)
         self._made: dict[Place, tuple[Program, frozenset[str]] | None] = {}
 
     def _built(self, plan: Plan, tail: Graph | None, sized: Sized) -> Program:
-        block_bytes, weights = self._block_bytes, self.request.target.weights
+        block_bytes, weights = self.decided.block_bytes, self.request.target.weights
         return build(plan, tail, sized.metadata, block_bytes=block_bytes, weights=weights)
 
     def at(self, numbers: Place) -> tuple[Program, frozenset[str]] | None:
@@ -267,7 +269,7 @@ class _Maker:
 
     def _compiled(self, sized: Sized) -> tuple[Program, frozenset[str]] | None:
         small, rest = parts(self.request.graph, sized.shapes, self.request.values)
-        plan = None if rest else self._recipe.at(small)
+        plan = None if rest else self.decided.recipe.at(small)
         if plan is None:
             return None
         return self._built(plan, None, sized), changed_constants(small, self._trunk)
@@ -281,23 +283,29 @@ class _Maker:
         return frozenset(size for shape in shapes for size in shape if isinstance(size, int))
 
 
-def _decided(
-    trunk: Graph, tail: Graph | None, target: Target
-) -> tuple[Recipe | BandedRecipe, int | None]:
-    """How the largest size is planned, and the size of blocks."""
+@dataclass(frozen=True)
+class _Decided:
+    """How a size is planned: how values lie, and the size of blocks of weights."""
 
+    recipe: Recipe | BandedRecipe
+    block_bytes: int | None
+    fitted: Fitted[Planned] | None = None
+
+
+def _decided(trunk: Graph, tail: Graph | None, target: Target, like: _Decided | None) -> _Decided:
     def made(plan: Plan, block_bytes: int | None) -> Planned:
         program = build(plan, tail, block_bytes=block_bytes, weights=target.weights)
         return Planned(plan, program)
 
     if target.budget_bytes is not None:
-        budgets = Budgets(trunk, made)
+        budgets = Budgets(trunk, made, None if like is None else like.fitted)
         found = budgets.within(target.budget_bytes)
-        return budgets.curve.recipe(found.point), found.block_bytes
+        return _Decided(budgets.curve.recipe(found.point), found.block_bytes, found)
     if target.arena_bytes is not None:
         curve = Curve(trunk)
-        return curve.recipe(curve.within(target.arena_bytes)), target.block_bytes
-    return Recipe.of(trunk), target.block_bytes
+        recipe = curve.recipe(curve.within(target.arena_bytes))
+        return _Decided(recipe, target.block_bytes)
+    return _Decided(Recipe.of(trunk), target.block_bytes)
 
 
 def _grown(maker: _Maker, span: Span) -> _Found:
@@ -314,10 +322,11 @@ def _grown(maker: _Maker, span: Span) -> _Found:
 
     if family.is_left_to_others:
         family.reason = "some of its nodes have no instruction"
-        return _Found(family, span, (1, 1))
+        return _Found(family, span, (1, 1), maker.decided)
     first = _along(maker, family, span, 0, lambda count: takes((count, 0)))
     second = _along(maker, family, span, 1, lambda count: takes((0, count)))
-    return _Found(family, span, _inside(family, (first, second), takes))
+    counts = _inside(family, (first, second), takes)
+    return _Found(family, span, counts, maker.decided)
 
 
 def _along(

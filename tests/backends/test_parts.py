@@ -139,6 +139,19 @@ def test_within_a_memory_limit_nothing_is_compiled(tmp_path: Path) -> None:
     assert session._prepared.runnable._host.store.limit == 0
 
 
+@pytest.mark.parametrize(("at_once", "is_compiled"), [(40 * 16 * 3 * 16, True), (1 << 20, False)])
+def test_much_work_is_compiled_at_once(at_once: int, is_compiled: bool) -> None:
+    """Rows of the largest input, 40, times elements of all weights: three products of 16 x 16."""
+    model = model_of(SELECTED)
+    feeds = feeds_of(model, 0)
+    graph = from_proto(model).graph
+    part = Part(graph, Store(worth=1, at_once=at_once))
+    assert part.about(feeds) == 40 * 16 * 3 * 16
+    (expected,) = onnxruntime.InferenceSession(model.SerializeToString()).run(None, feeds)
+    np.testing.assert_allclose(part.run(feeds)["y"], expected, rtol=1e-4, atol=1e-5)
+    assert bool(part._store.nbytes) == is_compiled
+
+
 def test_little_work_is_left_to_the_reference() -> None:
     graph = from_proto(model_of(SELECTED)).graph
     part = Part(graph, Store())

@@ -34,6 +34,12 @@ def test_suppression_like_onnxruntime(like_onnxruntime, center_point_box, thresh
     like_onnxruntime("NonMaxSuppression", *inputs, center_point_box=center_point_box)
 
 
+def test_more_boxes_than_are_compared_at_a_time(like_onnxruntime):
+    scores = RNG.permutation(300).reshape(1, 1, 300).astype(np.float32) / 300
+    inputs = (boxes(1, 300, size=60), scores, np.int64([90]), np.float32([0.1]), np.float32([0.1]))
+    like_onnxruntime("NonMaxSuppression", *inputs)
+
+
 def test_no_output_unless_it_is_asked_for(run):
     (chosen,) = run("NonMaxSuppression", boxes(1, 4), np.ones((1, 1, 4), np.float32))
     assert chosen.shape == (0, 3)

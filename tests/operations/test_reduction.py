@@ -100,3 +100,15 @@ def test_narrow_sums_are_rounded_once(run):
 def test_doubles_stay_doubles(run):
     x = np.array([1.0, 1e-12])
     assert run("ReduceSum", x, keepdims=0)[0] == 1.0 + 1e-12
+
+
+@pytest.mark.parametrize("largest", [0, 1])
+@pytest.mark.parametrize("last", [0.0, np.nan])
+def test_a_long_vector_is_like_a_row_of_a_matrix(run, largest, last):
+    """Of which all places are sorted; of equals the first is first."""
+    x = np.random.default_rng(2).integers(0, 20, 1000).astype(np.float32)
+    x[-1] = last
+    values, indices = run("TopK", x, np.int64([70]), largest=largest)
+    expected = run("TopK", x[None], np.int64([70]), largest=largest)
+    np.testing.assert_array_equal(values, expected[0][0])
+    np.testing.assert_array_equal(indices, expected[1][0])

@@ -6,9 +6,10 @@ compiled, in this process, and run by the engine; the nodes whose results have n
 ran (the *boundary*) run on the reference backend; and what is left is a graph whose inputs are
 there.
 
-A graph is taken apart when it is reached with the same shapes for the second time, and a part is
-compiled if there is enough to do in it; until then, and otherwise, the reference runs it. What was
-compiled last is kept, up to a number of bytes.
+A graph is taken apart when it is reached with the same shapes for the second time, or for the first
+where there is much to do, and a part is compiled if there is enough to do in it; until then, and
+otherwise, the reference runs it: most shapes that depend on data come once. What was compiled last
+is kept, up to a number of bytes.
 
 >>> from pelemay.graph import Constant, DType, Graph, Node, TensorType
 >>> import numpy as np
@@ -47,6 +48,10 @@ KEPT_SHAPES = 16
 WORTH = 1 << 18
 """Multiply-accumulates, or elements made, from which on a part is compiled."""
 
+AT_ONCE = 1 << 26
+"""Multiply-accumulates from which on the reference takes longer than compiling: about that many, as
+:meth:`Part.about` guesses them, and a part is compiled when its shapes come for the first time."""
+
 HEAVY = frozenset({"attention", "convolution", "linear", "recurrent"})
 """Groups of operations for which a graph is taken apart."""
 
@@ -70,12 +75,15 @@ class Store:
         Bytes that they may take; 0 compiles nothing.
     worth : int
         The least that has to be done in a part.
+    at_once : int
+        What there is to be done in a part that is compiled when it is reached for the first time.
     threads : int, optional
         As for :class:`~pelemay.backends.programs.ProgramRunnable`.
     """
 
     limit: int = KEPT_BYTES
     worth: int = WORTH
+    at_once: int = AT_ONCE
     threads: int | None = None
     isa: str | None = None
     _programs: OrderedDict[int, tuple[Any, int]] = field(default_factory=OrderedDict)
@@ -157,6 +165,7 @@ class Part:
         self._steps: OrderedDict[tuple[Any, ...], list[_Step | None]] = OrderedDict()
         self._by_value = _read_as_numbers(graph)
         self._is_worth = bool(store.limit) and any(map(_is_heavy, graph.nodes))
+        self._weights = sum(_weights(graph, node) for node in graph.nodes if _is_heavy(node))
 
     def run(self, feeds: Values) -> dict[str, Value]:
         """The outputs for these inputs."""
@@ -182,18 +191,28 @@ class Part:
         return GraphRunnable(graph, Staged(self._store)).run(feeds)
 
     def _step(self, feeds: Values) -> _Step | None:
-        """What to do for these shapes; None the first time that they come."""
+        """What to do for these shapes; None the first time that they come, if it is little."""
         key = tuple(_key(name, value, name in self._by_value) for name, value in feeds.items())
         if key not in self._steps:
             self._steps[key] = []
             while len(self._steps) > KEPT_SHAPES:
                 self._steps.popitem(last=False)
-            return None
+            if self.about(feeds) < self._store.at_once:
+                return None
         self._steps.move_to_end(key)
         made = self._steps[key]
         if not made:
             made.append(self._made(feeds))
         return made[0]
+
+    def about(self, feeds: Values) -> int:
+        """Multiply-accumulates, guessed without typing the graph.
+
+        Each pixel, or row, of the largest input meets all weights.
+        """
+        arrays = [value for value in feeds.values() if isinstance(value, np.ndarray) and value.size]
+        rows = (x.size // (x.shape[1 if x.ndim > 3 else -1] if x.ndim else 1) for x in arrays)
+        return max(rows, default=0) * self._weights
 
     def _made(self, feeds: Values) -> _Step | None:
         """None where the types contradict what is there: the reference then says what is wrong."""
@@ -268,6 +287,15 @@ def _is_heavy(node: Node) -> bool:
     row = find(node.op, node.domain)
     inner = (other for graph in node.graphs for other in graph.nodes)
     return (row is not None and row.group in HEAVY) or any(map(_is_heavy, inner))
+
+
+def _weights(graph: Graph, node: Node) -> int:
+    """Elements of the constants that a node, or one inside of it, multiplies with."""
+    own = (graph.constants[name] for name in node.inputs if name in graph.constants)
+    inner = ((inside, other) for inside in node.graphs for other in inside.nodes)
+    return sum(math.prod(constant.shape) for constant in own) + sum(
+        _weights(inside, other) for inside, other in inner
+    )
 
 
 def work_of(graph: Graph) -> int:

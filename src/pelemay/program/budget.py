@@ -95,10 +95,20 @@ class Budgets(Generic[Found]):
         Every value a tensor of a known size.
     make : callable
         Makes a program of a plan, with blocks of weights of at most so many bytes.
+    like : Fitted, optional
+        A program of the same weights in the same file: its blocks are taken, so that they are there
+        once.
     """
 
-    def __init__(self, graph: Graph, make: Callable[[Plan, int | None], Found]) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        make: Callable[[Plan, int | None], Found],
+        like: Fitted[Found] | None = None,
+    ) -> None:
         from pelemay.engine import workers_of
+
+        self._like = like
 
         self.curve = Curve(graph)
         self._make = make
@@ -110,6 +120,8 @@ class Budgets(Generic[Found]):
         return self._fitted(self.curve.whole, None)
 
     def _fitted(self, point: Point, block_bytes: int | None) -> Fitted[Found]:
+        if self._like is not None:
+            block_bytes = self._like.block_bytes
         made = self._make(point.plan, block_bytes)
         return Fitted(made, needs_of(made.program, self._workers), point, block_bytes)
 

@@ -22,6 +22,9 @@ from pelemay.graph.operations.common import Array, in_float32, number
 from pelemay.graph.operations.table import Operation
 from pelemay.graph.operations.windows import Ints
 
+TOGETHER = 32
+"""Boxes whose overlaps with all others are computed at a time."""
+
 Numbers = np.ndarray[Any, Any]
 
 
@@ -56,23 +59,44 @@ def _corners(boxes: Numbers, *, center_point_box: bool) -> Numbers:
 
 
 def _best(corners: Numbers, scores: Numbers, most: int, overlap: float, least: float) -> list[int]:
+    """The best boxes, some at a time: first among themselves, then against all others."""
     order = np.argsort(-scores, kind="stable")
     left = order[scores[order] > least]
     kept: list[int] = []
     while left.size and len(kept) < most:
-        best, left = left[0], left[1:]
-        kept.append(int(best))
-        left = left[_overlaps(corners[best], corners[left]) <= overlap]
-    return kept
+        some, left = left[:TOGETHER], left[TOGETHER:]
+        best = _apart(_overlaps(corners[some], corners[some]) <= overlap)
+        kept += some[best].tolist()
+        apart = _overlaps(corners[some[best]], corners[left]) <= overlap
+        left = left[apart.all(axis=0)]
+    return kept[:most]
 
 
-def _overlaps(one: Numbers, others: Numbers) -> Numbers:
-    """Intersection over union of one box with others; 0 where a box has no area."""
-    low = np.maximum(one[0], others[:, 0])
-    high = np.minimum(one[1], others[:, 1])
-    common = np.prod(np.maximum(high - low, 0), axis=1)
-    union = np.prod(one[1] - one[0]) + np.prod(others[:, 1] - others[:, 0], axis=1) - common
+def _apart(apart: Numbers) -> list[int]:
+    """The first of some, and those after it that are apart from all taken before."""
+    found: list[int] = []
+    free = np.ones(len(apart), np.bool_)
+    for one in range(len(apart)):
+        if free[one]:
+            found.append(one)
+            free &= apart[one]
+    return found
+
+
+def _overlaps(some: Numbers, others: Numbers) -> Numbers:
+    """Intersection over union of each of some boxes with others; 0 where a box has no area."""
+    low = np.maximum(some[:, None, 0], others[:, 0])
+    high = np.minimum(some[:, None, 1], others[:, 1])
+    sides = np.maximum(high - low, 0)
+    common = sides[..., 0] * sides[..., 1]
+    union = _areas(some)[:, None] + _areas(others) - common
     return np.where(common > 0, common / np.where(union > 0, union, 1), 0)
+
+
+def _areas(boxes: Numbers) -> Numbers:
+    sides = boxes[:, 1] - boxes[:, 0]
+    areas: Numbers = sides[:, 0] * sides[:, 1]
+    return areas
 
 
 def max_roi_pool(
