@@ -12,7 +12,7 @@ from pelemay.decoding.choosing import Choice
 from pelemay.decoding.compiling import compile_decoder
 from pelemay.errors import InputError
 from pelemay.importers import from_proto
-from pelemay.models.standins.decoders import Sizes, genai, opset24, optimum
+from pelemay.models.standins.decoders import Sizes, genai, opset23, opset24, optimum
 
 SIZES = Sizes(layers=1)
 TEXTS = [[1, 5, 9, 100, 37, 42], [7, 7, 200, 3, 15, 80], [30, 31, 32, 33, 34, 35]]
@@ -20,6 +20,7 @@ FORMS = {
     "optimum": lambda: optimum(SIZES),
     "optimum like Gemma3": lambda: optimum(SIZES, counted=True, window=12),
     "genai": lambda: genai(SIZES),
+    "opset 23": lambda: opset23(SIZES),
     "opset 24": lambda: opset24(SIZES),
 }
 
@@ -49,7 +50,7 @@ def test_texts_of_one_length(form: str, tmp_path: Path) -> None:
     assert len({tuple(text) for text in expected}) == 3
 
 
-@pytest.mark.parametrize("form", ["optimum", "optimum like Gemma3"])
+@pytest.mark.parametrize("form", ["optimum", "optimum like Gemma3", "opset 23"])
 def test_texts_of_several_lengths(form: str, tmp_path: Path) -> None:
     texts = [TEXTS[0], TEXTS[1][:1], TEXTS[2][:4]]
     made = np.array(list(_decoder(form, 3, tmp_path).generate(texts, 16)))

@@ -13,6 +13,7 @@ import pytest
 
 import pelemay
 from pelemay.decoding import Context, Decoder
+from pelemay.decoding.attention_pasts import with_pasts_apart
 from pelemay.decoding.buffers import with_buffers
 from pelemay.decoding.compiling import compile_decoder
 from pelemay.decoding.positions import with_counts
@@ -20,7 +21,7 @@ from pelemay.decoding.roles import roles_of
 from pelemay.errors import InputError, UnsupportedError
 from pelemay.graph import Graph, check
 from pelemay.importers import from_proto
-from pelemay.models.standins.decoders import Sizes, genai, opset24, optimum
+from pelemay.models.standins.decoders import Sizes, genai, opset23, opset24, optimum
 
 ort = pytest.importorskip("onnxruntime")
 
@@ -37,6 +38,8 @@ FORMS: dict[str, Callable[[], Any]] = {
     "optimum like Gemma3": lambda: optimum(SIZES, counted=True, window=24),
     "genai": lambda: genai(SIZES),
     "genai of float32": lambda: genai(SIZES, bits=32),
+    "opset 23": lambda: opset23(SIZES),
+    "opset 23, no mask": lambda: opset23(SIZES, masked=False),
     "opset 24": lambda: opset24(SIZES),
 }
 
@@ -92,7 +95,7 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
 
 def _oracle(form: str) -> Any:
     """What onnxruntime runs with a past that grows: for a buffer, the same network in that form."""
-    return FORMS["optimum" if form == "opset 24" else form]()
+    return FORMS["optimum" if form.startswith("opset") else form]()
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -217,6 +220,19 @@ def test_a_past_may_be_handed_on_before_it_is_joined() -> None:
     buffered, _ = with_buffers(graph, roles_of(graph.inputs, graph.outputs))
     check(buffered)
     assert sum(node.op == "TensorScatter" for node in buffered.nodes) == 2 * SIZES.layers
+
+
+def test_attention_of_several_kinds_is_refused() -> None:
+    graph = from_proto(opset23(SIZES)).graph
+    roles = roles_of(graph.inputs, graph.outputs)
+    *_, last = (node for node in graph.nodes if node.op == "Attention")
+    for bare in (
+        replace(last, inputs=(*last.inputs[:3], "", *last.inputs[4:])),
+        replace(last, attributes={**last.attributes, "left_window_size": 3}),
+    ):
+        nodes = tuple(bare if node == last else node for node in graph.nodes)
+        with pytest.raises(UnsupportedError, match="of several kinds, of a window"):
+            with_pasts_apart(replace(graph, nodes=nodes), roles)
 
 
 def test_models_that_are_no_decoders_are_refused() -> None:

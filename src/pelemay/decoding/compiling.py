@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pelemay import pipeline
+from pelemay.decoding.attention_pasts import with_pasts_apart
 from pelemay.decoding.buffers import with_buffers
 from pelemay.decoding.positions import with_counts
 from pelemay.decoding.roles import roles_of
@@ -52,7 +53,7 @@ def compile_decoder(
         If its caches cannot be written in place.
     """
     roles = roles_of(*((end.name for end in ends) for ends in (model.inputs, model.outputs)))
-    graph, roles = with_counts(*with_buffers(model.graph, roles))
+    graph, roles = with_counts(*with_buffers(*with_pasts_apart(model.graph, roles)))
     buffered = _of(model, graph)
     return pipeline.compile(
         buffered,

@@ -1,9 +1,9 @@
-"""Small language models with a cache, of random weights, in three forms of the same network.
+"""Small language models with a cache, of random weights, in forms of the same network.
 
 In: sizes. Out: a ``ModelProto`` like Llama's or Qwen2's: as optimum exports it, with keys and
 values that grow; as onnxruntime-genai's model builder writes it, with ``GroupQueryAttention`` and
-weights that may be 4 bits wide; and in the operations of operator set 24, with ``TensorScatter``.
-The same seed gives the same weights, so that all three say the same.
+weights that may be 4 bits wide; and in the operations of operator set 23, whose ``Attention`` takes
+the past, or 24, with ``TensorScatter``. The same seed gives the same weights: all say the same.
 
 Sources: Touvron et al., LLaMA, arXiv 2302.13971; Ainslie et al., GQA, arXiv 2305.13245.
 
@@ -13,6 +13,7 @@ Sources: Touvron et al., LLaMA, arXiv 2302.13971; Ainslie et al., GQA, arXiv 230
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -414,9 +415,40 @@ def _scattered_attention(form: Form, layer: int, x: str) -> str:
     return _joined(form, y, layer)
 
 
+def opset23(sizes: Sizes, *, seed: int = 0, masked: bool = True) -> Any:
+    """In standard operations whose ``Attention`` joins the past with what is new.
+
+    Where it is not ``masked``, nothing but causality hides keys.
+    """
+    form = Form(sizes, seed)
+    form.end("input_ids", ("batch_size", "sequence_length"))
+    form.end("position_ids", ("batch_size", "sequence_length"))
+    mask = ""
+    if masked:
+        form.end("attention_mask", ("batch_size", "total_sequence_length"))
+        seen = form.op("Cast", ("attention_mask",), "seen", to=TensorProto.BOOL)
+        mask = form.op("Unsqueeze", (seen, form.constant("axes_1_2", (1, 2))), "mask")
+    _network(form, _standard_norm, functools.partial(_past_attention, mask))
+    return form.model(23)
+
+
+def _past_attention(mask: str, form: Form, layer: int, x: str) -> str:
+    s, scope = form.sizes, f"/model/layers.{layer}/attn"
+    past, present = form.caches(layer, "past_sequence_length", "total_sequence_length")
+    q, k, v = _qkv(form, layer, x)
+    q, k = (
+        form.op("RotaryEmbedding", (y, *_angles(form), "position_ids"), f"{y}/turn", num_heads=n)
+        for y, n in ((q, s.heads), (k, s.shared))
+    )
+    heads = {"q_num_heads": s.heads, "kv_num_heads": s.shared, "scale": s.size**-0.5}
+    inputs = (q, k, v, mask, *past)
+    return form.op("Attention", inputs, f"{scope}/Attention", *present, is_causal=1, **heads)
+
+
 FORMS: dict[str, Callable[..., onnx.ModelProto]] = {
     "optimum": optimum,
     "genai": genai,
+    "opset23": opset23,
     "opset24": opset24,
 }
-"""The three forms, by name."""
+"""The forms, by name."""
