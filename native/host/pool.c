@@ -170,8 +170,9 @@ static pm_status make_threads(pm_pool *pool) {
 }
 
 pm_status pm_pool_run(pm_pool *pool, const pm_run_args *args) {
-  const pm_worker first = {&pool->team, 0, pool->team.count};
-  if (pool->team.count > 1 && pool->owner != getpid() && make_threads(pool) != PM_OK) return PM_E_MEMORY;
+  /* Where all that there is to do is small, waking threads would take longer than the run. */
+  const pm_worker first = {&pool->team, 0, pm_needs_workers(args->program) ? pool->team.count : 1};
+  if (first.count > 1 && pool->owner != getpid() && make_threads(pool) != PM_OK) return PM_E_MEMORY;
   pm_team_reset(&pool->team, pool->team.count);
   pool->args = args;
   atomic_store(&pool->done, 0);

@@ -24,6 +24,7 @@ set(PELEMAY_FAMILIES
   det
   dft
   einsum
+  couple
   forest
   norm
   norm_batch

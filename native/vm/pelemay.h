@@ -231,4 +231,7 @@ typedef struct {
    the whole run. */
 pm_status pm_walk(const pm_run_args *args, const pm_worker *worker);
 
+/* Whether there is an instruction for more than one worker. */
+bool pm_needs_workers(const pm_program *program);
+
 #endif

@@ -91,6 +91,12 @@ static bool is_serial(const pm_program *program, size_t number) {
   return (instr->flags & PM_SERIAL) || instr->opcode == PM_OP_host;
 }
 
+bool pm_needs_workers(const pm_program *program) {
+  for (size_t i = 0; i < program->n_instrs; i++)
+    if (!is_serial(program, i)) return true;
+  return false;
+}
+
 static void run_alone(const pm_run_args *args, uint32_t number, const pm_worker *worker) {
   if (worker->id) return;
   const pm_worker alone = {worker->team, 0, 1};

@@ -237,7 +237,7 @@ class Engine:
 
     def _take(self, program: Any, host: HostCall | None) -> None:
         self.program = program
-        self.outputs = tuple((dtype, shape) for _, dtype, shape in program.outputs)
+        self.outputs = tuple((dtype_of(dtype), shape) for _, dtype, shape in program.outputs)
         self._host = None if host is None else _with_arrays(host)
         if self._shown is not None:
             self._shown.describe(program.instructions)
@@ -332,11 +332,13 @@ class Engine:
         return times
 
     def _new_outputs(self, given: Mapping[int, Array]) -> list[Array]:
-        with _enough_memory(self.program):
+        try:
             return [
-                given[i] if i in given else np.empty(shape, dtype_of(name))
-                for i, (name, shape) in enumerate(self.outputs)
+                given[i] if i in given else np.empty(shape, dtype)
+                for i, (dtype, shape) in enumerate(self.outputs)
             ]
+        except MemoryError as error:
+            raise _too_little_memory(self.program) from error
 
     def _run(self, inputs: Sequence[Array], outputs: Sequence[Array], *, profile: bool) -> Any:
         given = [_plain(np.ascontiguousarray(array)) for array in inputs]
@@ -368,12 +370,16 @@ def _enough_memory(program: Any) -> Iterator[None]:
     try:
         yield
     except MemoryError as error:
-        ends = sum(_nbytes(*end[1:]) for end in program.outputs)
-        raise MemoryLimitError(
-            f"a run takes {program.arena_bytes + ends} bytes for its values and outputs, and this"
-            " process cannot have so much",
-            hint="compile it with a smaller --budget, or run it on a larger machine",
-        ) from error
+        raise _too_little_memory(program) from error
+
+
+def _too_little_memory(program: Any) -> MemoryLimitError:
+    ends = sum(_nbytes(*end[1:]) for end in program.outputs)
+    return MemoryLimitError(
+        f"a run takes {program.arena_bytes + ends} bytes for its values and outputs, and this"
+        " process cannot have so much",
+        hint="compile it with a smaller --budget, or run it on a larger machine",
+    )
 
 
 def _nbytes(dtype: str, shape: Sequence[int]) -> int:

@@ -254,7 +254,7 @@ def check_feed(name: str, value: Any, kind: ValueType | None) -> Any:
     expected = kind.dtype.numpy
     if not isinstance(value, (np.ndarray, np.generic)) and array.dtype != expected:
         array = array.astype(expected)
-    if DType.of_numpy(array.dtype) is not kind.dtype:
+    if array.dtype != expected and DType.of_numpy(array.dtype) is not kind.dtype:
         what = f"input '{name}' is {kind.dtype.value}, but the array given is {array.dtype}"
         raise InputError(what, hint=f"convert it with .astype('{kind.dtype.value}')")
     _check_shape(name, array.shape, kind)

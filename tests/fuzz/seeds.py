@@ -103,11 +103,18 @@ def add_integers(seeds: Seeds) -> None:
         for bits in (2, 4, 8):
             program = compile_graph(product_of_bits(bits))
             seeds.add(kind, f"matmul_nbits-{bits}.plm", image(program), f"{bits} bits")
+
+
+def add_classical(seeds: Seeds) -> None:
+    """Trees, and probabilities of pairs of classes."""
+    programs = {"couple": compile_graph(coupling(2, 3))}
     for name, dtype in (("single", np.float32), ("double", np.float64)):
         trees = random_forest(targets=2, given=1, modes=range(6), missing=True, dtype=dtype)
-        program = compile_graph(graph_of(trees, 3, 2), target=Target(block_bytes=2000))
-        for kind in PROGRAMS:
-            seeds.add(kind, f"forest-{name}.plm", image(program), f"forest {name}")
+        target = Target(block_bytes=2000)
+        programs[f"forest-{name}"] = compile_graph(graph_of(trees, 3, 2), target=target)
+    for kind in PROGRAMS:
+        for name, program in programs.items():
+            seeds.add(kind, f"{name}.plm", image(program), name)
 
 
 def add_plans(seeds: Seeds) -> None:
@@ -138,6 +145,7 @@ def main(folder: Path) -> None:
     seeds = Seeds(folder)
     add_models(seeds)
     add_integers(seeds)
+    add_classical(seeds)
     add_plans(seeds)
     add_arrays(seeds)
 
@@ -167,6 +175,14 @@ def product_of_bits(bits: int) -> Graph:
     attributes = {"K": 40, "N": 24, "block_size": 16, "bits": bits}
     node = Node("MatMulNBits", ("x", *constants), ("y",), attributes, "com.microsoft")
     return Graph("g", {"x": x}, {"y": y}, (node,), constants)
+
+
+def coupling(rows: int, classes: int) -> Graph:
+    """Probabilities of classes from those of pairs."""
+    x = TensorType(DType.FLOAT32, (rows, classes * (classes - 1) // 2))
+    y = TensorType(DType.FLOAT32, (rows, classes))
+    node = Node("PairwiseCoupling", ("x",), ("y",), {"classes": classes}, "pelemay")
+    return Graph("g", {"x": x}, {"y": y}, (node,))
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import subprocess
@@ -21,6 +22,8 @@ from support.chain import PLAIN, chain
 from support.ops import run_op
 from support.scripts import ENDS, assert_ends, assert_forks
 
+TASKS = Path("/proc/self/task")
+
 
 def expected(x: np.ndarray, steps: int) -> np.ndarray:
     y = x.astype(np.float64)
@@ -37,6 +40,17 @@ def test_many_instructions_in_step(threads: int) -> None:
     for _ in range(50):
         (y,) = engine.run([x])
         np.testing.assert_allclose(y, expected(x, 40), rtol=1e-5)
+
+
+@pytest.mark.skipif(not TASKS.is_dir(), reason="/proc says which threads there are")
+@pytest.mark.parametrize("serial", [True, False])
+def test_threads_are_made_for_what_needs_them(serial: bool) -> None:
+    x = np.ones((3, 5), np.float32)
+    gc.collect()
+    before = len(list(TASKS.iterdir()))
+    engine = Engine(open_program(chain(x.shape, 4, serial=serial)), threads=3)
+    engine.run([x])
+    assert len(list(TASKS.iterdir())) - before == (0 if serial else 2)
 
 
 def test_sessions_in_many_threads_at_once() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -30,7 +30,7 @@ class Case:
     outputs: int = 1
     constants: tuple[Any, ...] = ()
     native: bool = True
-    """Whether instructions alone run it: no texts, no dictionaries, no rounds that depend."""
+    """Whether instructions alone run it: no texts, no dictionaries."""
 
 
 def numbers(count: int, seed: int = 5) -> list[float]:
@@ -91,7 +91,7 @@ def machine(classes: int, kernel: str, *, probabilities: bool = False) -> Case:
     }
     if probabilities:
         made |= {"prob_a": [-0.5] * pairs, "prob_b": [0.2] * pairs}
-    return Case("SVMClassifier", attributes=made, outputs=2, native=not probabilities)
+    return Case("SVMClassifier", attributes=made, outputs=2)
 
 
 def supported(kernel: str, **more: Any) -> Case:
@@ -136,6 +136,7 @@ CASES = {
     "machine, pairs": machine(3, "RBF"),
     "machine, two": machine(2, "POLY"),
     "machine, probabilities": machine(3, "SIGMOID", probabilities=True),
+    "machine, one sample's probabilities": replace(machine(3, "RBF", probabilities=True), x=X[:1]),
     "machine, two probabilities": machine(2, "LINEAR", probabilities=True),
     "machine, regression": supported("RBF"),
     "machine, one class": supported("SIGMOID", one_class=1),

@@ -13,7 +13,7 @@ from pelemay.program.program import Instruction, Program, Space, Tensor, contigu
 PLAIN = 0
 
 
-def chain(shape: tuple[int, ...], steps: int, name: str = "step") -> bytes:
+def chain(shape: tuple[int, ...], steps: int, name: str = "step", *, serial: bool = False) -> bytes:
     """A program of softmaxes along the last axis, one after the other: ``"step 0"`` and so on."""
     strides, size = contiguous_strides(shape), int(np.prod(shape)) * 4
     kinds = (
@@ -25,7 +25,7 @@ def chain(shape: tuple[int, ...], steps: int, name: str = "step") -> bytes:
     params = (PLAIN, len(shape) - 1)
     places = [0, *(2 + i % 2 for i in range(steps - 1)), 1]
     instructions = tuple(
-        Instruction("softmax", (a,), (b,), params, name=f"{name} {i}")
+        Instruction("softmax", (a,), (b,), params, name=f"{name} {i}", serial=serial)
         for i, (a, b) in enumerate(itertools.pairwise(places))
     )
     arena = 2 * (-(-size // 64) * 64)

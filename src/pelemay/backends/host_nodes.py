@@ -150,9 +150,12 @@ class HostNodes:
 
 
 def _own(value: Any) -> Any:
-    """A value that outlives the program: constants, which are read-only, lie in its file."""
+    """A value that outlives the program: constants, which are read-only, lie in its file.
+
+    Dictionaries hold numbers and texts.
+    """
     if isinstance(value, list):
-        return [_own(item) for item in value]
+        return value if value and isinstance(value[0], dict) else [_own(item) for item in value]
     return value.copy() if isinstance(value, np.ndarray) and not value.flags.writeable else value
 
 

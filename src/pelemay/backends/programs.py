@@ -125,6 +125,7 @@ class ProgramRunnable:
         elif limit is not None:
             self._take_engine()
         self.inputs: tuple[str, ...] = tuple(self.metadata["program_inputs"])
+        self._wanted = [(dtype_of(dtype), shape) for _, dtype, shape in self.program.inputs]
         self.outputs: tuple[str, ...] = tuple(self.metadata["program_outputs"])
 
     def _take_engine(self) -> None:
@@ -252,13 +253,13 @@ class ProgramRunnable:
 
     def _checked(self, index: int, feeds: Mapping[str, Any]) -> Any:
         name = self.inputs[index]
-        _, dtype, shape = self.program.inputs[index]
+        dtype, shape = self._wanted[index]
         if name not in feeds:
             raise InputError(f"input '{name}' is missing", hint=f"inputs are {list(self.inputs)}")
         array = np.asarray(feeds[name])
-        if dtype == "uint8" and array.dtype.name != "uint8":
+        if dtype == np.uint8 and array.dtype != dtype:
             array = np.ascontiguousarray(array)[..., None].view(np.uint8)
-        if array.dtype.name != dtype or array.shape != shape:
+        if array.dtype != dtype or array.shape != shape:
             have, want = f"{array.dtype}{list(array.shape)}", f"{dtype}{list(shape)}"
             raise InputError(f"input '{name}' is {have}; the program was compiled for {want}")
         return array

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,7 @@ FALLBACK = ("pelemay.backends.fallback", "onnx.reference")
 """Loaded for nodes that the table lacks."""
 
 
+@cache
 def numpy_table() -> Table:
     """The executor over NumPy, with ``onnx.reference`` for what the table lacks."""
     import array_api_compat.numpy as xp

@@ -20,6 +20,7 @@ from pelemay.errors import ExecutionError
 from pelemay.graph.dtypes import DType
 from pelemay.graph.operations.classes import ML, best, either, labels_at, opposed, transformed
 from pelemay.graph.operations.common import Array, cast, full_like, standard
+from pelemay.graph.operations.fused import DOMAIN
 from pelemay.graph.operations.table import Operation
 
 Floats = tuple[float, ...]
@@ -150,7 +151,8 @@ def svm_classifier(
     winners = _winners(xp, scores, len(vectors_per_class))
     label = labels_at(xp, winners, labels)
     if prob_a:
-        found = _coupled(_of_pairs(xp, scores, prob_a, prob_b), len(vectors_per_class))
+        pairs, classes = _of_pairs(xp, scores, prob_a, prob_b), len(vectors_per_class)
+        found = standard(xp, "PairwiseCoupling", pairs, domain=DOMAIN, classes=classes)
         return label, transformed(xp, found, post_transform)
     if scores.shape[1] > 1:
         return label, transformed(xp, scores, post_transform)
@@ -188,17 +190,18 @@ def _of_pairs(xp: Any, scores: Array, a: Floats, b: Floats) -> Array:
     return xp.minimum(xp.maximum(found, full_like(xp, 1e-7, found)), full_like(xp, 1 - 1e-7, found))
 
 
-def _coupled(pairs: Array, classes: int) -> Array:
-    """Probabilities of classes from those of pairs (Wu, Lin and Weng 2004, second method).
+def pairwise_coupling(xp: Any, pairs: Array, *, classes: int) -> Array:
+    """(rows, classes): probabilities of classes from those of the first of each pair.
 
-    It takes rounds until they agree, which only arrays whose elements can be looked at allow.
+    The second method of Wu, Lin and Weng (2004), which takes rounds until they agree: only arrays
+    whose elements can be looked at allow it.
     """
-    rows = np.asarray(pairs)
-    return np.stack([_agreed(row, classes) for row in rows]).astype(np.float32)
+    made = [_agreed(row, classes) for row in np.asarray(pairs)]
+    return xp.asarray(np.asarray(made, np.float32).reshape(-1, classes))
 
 
 def _agreed(pairs: Any, classes: int) -> Any:
-    """One row of :func:`_coupled`."""
+    """One row of :func:`pairwise_coupling`."""
     first, second = np.triu_indices(classes, 1)
     r = np.zeros((classes, classes))
     r[first, second], r[second, first] = pairs, 1 - pairs
@@ -224,6 +227,7 @@ GROUP = "classical"
 ROWS = (
     Operation("LinearClassifier", linear_classifier, GROUP, domain=ML),
     Operation("LinearRegressor", linear_regressor, GROUP, domain=ML),
+    Operation("PairwiseCoupling", pairwise_coupling, GROUP, domain=DOMAIN),
     Operation("SVMClassifier", svm_classifier, GROUP, domain=ML),
     Operation("SVMRegressor", svm_regressor, GROUP, domain=ML),
 )

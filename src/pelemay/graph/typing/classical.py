@@ -147,6 +147,11 @@ def svm_classifier(site: Site) -> Types:
     return _labelled(site, "classlabels_ints", classes if of_classes else max(pairs, 2))
 
 
+def pairwise_coupling(site: Site) -> Types:
+    """Rows, and a probability for each class."""
+    return (tensor(DType.FLOAT32, (_rows(site.shape(0)), int(site.attribute("classes")))),)
+
+
 _RULES: dict[str, Rule] = {
     "ArrayFeatureExtractor": array_feature_extractor,
     "Binarizer": same,
@@ -171,4 +176,5 @@ _RULES: dict[str, Rule] = {
 RULES: dict[str, Rule] = {
     **{f"{ML}::{name}": rule for name, rule in _RULES.items()},
     f"{DOMAIN}::Forest": tree_ensemble,
+    f"{DOMAIN}::PairwiseCoupling": pairwise_coupling,
 }

@@ -26,7 +26,6 @@ from pelemay.graph import DType
 from pelemay.graph.operations.forest import COMBINED, COMPARED, Forest
 from pelemay.graph.operations.fused import DOMAIN
 from pelemay.program.lower.reduction import FLOATS, need_types
-from pelemay.program.schedule import SMALL
 from pelemay.program.slices import Slice
 from pelemay.program.views import given, option
 
@@ -40,8 +39,11 @@ Array = npt.NDArray[Any]
 EQUAL, NAN = 1 << 31, 1 << 30
 """Bits of a node above the number of its feature: ``PM_NODE_EQUAL`` and ``PM_NODE_NAN``."""
 
-STEP_COST = 8
+STEP_COST = 16
 """A step from a node to the next, in multiply-accumulates."""
+
+SMALL = 8192
+"""Steps below which waking another worker takes longer than the work."""
 
 LEQ, LT, GTE, GT, EQ, NEQ = range(len(COMPARED))
 
@@ -177,10 +179,10 @@ def _forest(l: Lowering, node: Node) -> None:
         chosen = laid_out(part)
         words = words_of(part, chosen)
         blocks = _blocks(l, node, part, chosen, words, trees.key(len(forest.roots)))
-        cost = x.shape[0] * trees.size * (STEP_COST * chosen.depth + forest.weights.shape[1])
+        steps = x.shape[0] * trees.size * (chosen.depth + 1)
         inputs = [x, *blocks, start]
         params = (combine, _kinds(words))
-        l.emit("forest", inputs, [y], params, cost=cost, serial=cost < SMALL)
+        l.emit("forest", inputs, [y], params, cost=STEP_COST * steps, serial=steps < SMALL)
         start = y
 
 
