@@ -22,10 +22,12 @@ const pm_tensor *pm_table_of(const pm_program *p, uint32_t instr) {
   return call.in[1].t->dims[2] == 1 && p->blocks[x->index].nbytes >= PM_TABLE_BLOCK ? x : NULL;
 }
 
-/* Whole pages that so many rows may touch. */
-static uint64_t bytes_of_rows(const pm_tensor *x, uint64_t count) {
+/* Whole pages that so many rows may touch: each begins at a multiple of the largest power of two that divides
+   its size and where the first of them lies, so that it is as far as that from the end of a page at least. */
+static uint64_t bytes_of_rows(const pm_program *p, const pm_tensor *x, uint64_t count) {
   const uint64_t row = x->dims[2] * pm_dtype_size(x->dtype);
-  return count * (pm_rounded(row, PM_PAGE) + PM_PAGE);
+  const uint64_t places = row | (p->header->weights_offset + x->offset) | PM_PAGE, step = places & (~places + 1);
+  return count * pm_rounded(PM_PAGE - step + row, PM_PAGE);
 }
 
 void pm_find_gathered(pm_planning *g) {
@@ -43,7 +45,7 @@ void pm_find_gathered(pm_planning *g) {
     const pm_tensor *x = pm_table_of(p, i);
     if (!x || !g->blocks[x->index].by_rows) continue;
     const pm_tensor *y = &p->tensors[p->operands[p->instrs[i].operands + p->instrs[i].n_in]];
-    const uint64_t bytes = bytes_of_rows(x, y->dims[1]);
+    const uint64_t bytes = bytes_of_rows(p, x, y->dims[1]);
     if (bytes > g->rows) g->rows = bytes;
     g->n_gathers++;
   }

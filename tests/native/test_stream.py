@@ -183,6 +183,19 @@ def test_a_table_is_read_by_rows(tmp_path: Path) -> None:
             np.testing.assert_array_equal(engine.run([INDICES[:, ::-1]])[0], expected[:, ::-1])
 
 
+@pytest.mark.parametrize(
+    ("width", "pages"), [(256, 1), (300, 2), (768, 2), (1024, 1), (1025, 2), (1536, 2)]
+)
+def test_a_row_takes_the_pages_that_it_can_lie_on(tmp_path: Path, width: int, pages: int) -> None:
+    path = embedding(tmp_path / "e.plm", width=width)
+    program = open_program(path, streamed=True)
+    need = program.stream_need(program.stream_need()["least"])
+    assert need["memory"] - need["window"] - need["resident"] == 12 * pages * 4096
+    begins = np.arange(6000) * width * 4  # Large blocks begin with a page.
+    touched = (begins + width * 4 - 1) // 4096 - begins // 4096 + 1
+    assert touched.max() == pages
+
+
 def test_rows_of_a_table_take_no_more_than_they_are_said_to(tmp_path: Path) -> None:
     path = embedding(tmp_path / "e.plm", rows=60_000)
     engine = streamed(path, threads=1)
