@@ -23,19 +23,31 @@ PM_INLINE uint8_t largest(const uint8_t *x, int64_t step, uint8_t flip, int64_t 
   return most;
 }
 
-static void soft_line(const softmax *s, const uint8_t *x, uint8_t *y) {
-  const int64_t step = s->x_step;
-  const int32_t *powers = s->powers + 255 - largest(x, step, s->flip, s->n);
+/* The numbers of up to a block of x, and their sum. */
+static uint64_t look_up(const softmax *s, const int32_t *powers, const uint8_t *x, int64_t n, int32_t *to) {
   uint64_t sum = 0;
-  for (int64_t i = 0; i < s->n; i++) sum += (uint64_t)(int64_t)powers[x[i * step] ^ s->flip];
-  const float total = (float)(int64_t)sum;
-  _Alignas(64) float shares[PM_BLOCK];
+  for (int64_t i = 0; i < n; i++) {
+    to[i] = powers[x[i * s->x_step] ^ s->flip];
+    sum += (uint64_t)(int64_t)to[i];
+  }
+  return sum;
+}
+
+static void soft_line(const softmax *s, const uint8_t *x, uint8_t *y) {
+  const int32_t *powers = s->powers + 255 - largest(x, s->x_step, s->flip, s->n);
+  _Alignas(64) int32_t found[PM_BLOCK];
   uint8_t bytes[PM_BLOCK];
+  uint64_t sum = 0;
+  for (int64_t i = 0; i < s->n; i += PM_BLOCK)
+    sum += look_up(s, powers, x + i * s->x_step, PM_MIN(s->n - i, PM_BLOCK), found);
+  const float total = (float)(int64_t)sum;
   for (int64_t i = 0; i < s->n; i += PM_BLOCK) {
     const int64_t n = PM_MIN(s->n - i, PM_BLOCK);
-    for (int64_t j = 0; j < n; j++) shares[j] = (float)powers[x[(i + j) * step] ^ s->flip];
-    for (int64_t j = 0; j < n; j += PM_VL)
-      pm_qstore_rounded(bytes + j, pm_load(shares + j) * s->factor / total, s->low, s->high, s->zero, PM_VL);
+    if (s->n > PM_BLOCK) look_up(s, powers, x + i * s->x_step, n, found);
+    for (int64_t j = 0; j < n; j += PM_VL) {
+      const pm_vf share = __builtin_convertvector((pm_vi)pm_load((const float *)(const void *)(found + j)), pm_vf);
+      pm_qstore_rounded(bytes + j, share * s->factor / total, s->low, s->high, s->zero, PM_VL);
+    }
     pm_move_row(y + i * s->y_step, s->y_step, bytes, 1, 1, n);
   }
 }

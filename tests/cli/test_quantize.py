@@ -137,6 +137,7 @@ def test_weights_beside_a_large_model(
     found = pelemay("quantize", source, "-o", target, *given, "--json").json
     data = tmp_path / "q.onnx.data"
     assert found["file_bytes"] == target.stat().st_size + data.stat().st_size
+    assert data.stat().st_mode == target.stat().st_mode
     weights = tmp_path / "large.bin"
     assert found["original_bytes"] == source.stat().st_size + weights.stat().st_size
     assert 0 < found["accuracy"]["outputs"]["y"]["largest"] < 0.1

@@ -94,6 +94,7 @@ def run(args: argparse.Namespace) -> int:
             _quantize(tool, args, model, source, made, calibrating)
         found = compared(args, model, made, held)
         for file in reversed(_files_of(made)):
+            file.chmod(made.stat().st_mode)  # the tool lets only its user read the weights
             file.replace(target.with_name(file.name))
     findings = {
         "file": str(target),
