@@ -37,6 +37,7 @@ def check_structure(proto: GraphProto) -> None:
 
 def _skeleton(proto: GraphProto) -> Graph:
     where = f"graph '{proto.name}'"
+    _check_text((proto.name,), where)
     initializers = [tensor.name for tensor in proto.initializer]
     initializers += [sparse.values.name for sparse in proto.sparse_initializer]
     inputs = [value.name for value in proto.input]

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from pelemay.errors import UnsupportedError
+from pelemay.errors import GraphError, UnsupportedError
 from pelemay.graph import Graph, Node, TensorType, reads
 from pelemay.plan.bands.rows import Local, local
 from pelemay.plan.groups import peak_of
@@ -177,6 +177,9 @@ class _Builder:
         except UnsupportedError as error:
             self.lowering.take()
             reason = str(error)
+        except (ArithmeticError, LookupError, TypeError, ValueError, AttributeError) as error:
+            what = f"its inputs and attributes do not fit an instruction: {error}"
+            raise GraphError(what, where=node.label) from error
         return self.on_host(node, reason)
 
     def on_host(self, node: Node, reason: str) -> list[Call]:

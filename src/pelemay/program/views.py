@@ -16,6 +16,7 @@ from itertools import accumulate, pairwise
 from operator import mul
 from typing import TYPE_CHECKING, Any
 
+from pelemay.errors import GraphError
 from pelemay.graph.operations import find
 from pelemay.plan.layout import Layout, Reshape, View, Window
 
@@ -33,6 +34,21 @@ def option(node: Node, name: str) -> Any:
     row = find(node.op, node.domain)
     default = row.attributes[name] if row else None
     return node.attributes.get(name, default)
+
+
+def choice(node: Node, name: str, choices: Sequence[str]) -> int:
+    """The place of an attribute's value among those that it may have.
+
+    Raises
+    ------
+    GraphError
+        If it is none of them.
+    """
+    value = option(node, name)
+    if value not in choices:
+        what = f"attribute '{name}' is {value!r}, not one of {', '.join(choices)}"
+        raise GraphError(what, where=node.label)
+    return choices.index(value)
 
 
 def given(node: Node, index: int) -> str:

@@ -59,3 +59,10 @@ class Operation:
         """Attribute name to default; ``inspect.Parameter.empty`` marks a required one."""
         parameters = inspect.signature(self.meaning).parameters.values()
         return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
+
+    @cached_property
+    def required(self) -> tuple[str, ...]:
+        """Names of the inputs that must be given: the first ones."""
+        places = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+        parameters = [*inspect.signature(self.meaning).parameters.values()][1:]
+        return tuple(p.name for p in parameters if p.kind in places and p.default is p.empty)

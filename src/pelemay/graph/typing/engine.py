@@ -185,6 +185,7 @@ def _as_computed(kind: ValueType | None, numbers: Numbers) -> ValueType | None:
 
 def _applied(rule: Rule, site: Site) -> Types:
     try:
+        site.check_inputs()
         return rule(site)
     except PelemayError as error:
         what, hint = error.what, error.hint

@@ -37,11 +37,21 @@ def _heads(shape: Shape | None, heads: int | None) -> tuple[Dim, Dim, Dim, Dim]:
     return shape[0], heads, shape[1], computed(lambda n: n // heads, shape[2])
 
 
+def _agree(what: str, *sizes: Dim) -> None:
+    found = {size for size in sizes if isinstance(size, int)}
+    if len(found) > 1:
+        raise GraphError(f"{what} differ: {', '.join(map(str, sorted(found)))}")
+
+
 def attention(site: Site) -> Types:
     """The result in the layout of the queries, all keys, all values, the scores."""
     queries, shared = site.attribute("q_num_heads"), site.attribute("kv_num_heads")
     q = _heads(site.shape(0), queries)
     k, v = _heads(site.shape(1), shared), _heads(site.shape(2), shared)
+    _agree("batches of queries, keys and values", q[0], k[0], v[0])
+    _agree("heads of keys and values", k[1], v[1])
+    _agree("tokens of keys and values", k[2], v[2])
+    _agree("sizes of queries and keys", q[3], k[3])
     keys: Dim = k[2]
     if site.has(4):
         past = site.shape(4)
@@ -55,6 +65,13 @@ def attention(site: Site) -> Types:
         tensor(site.dtype(2), (v[0], v[1], keys, v[3])),
         tensor(site.dtype(0), (*q[:3], keys)),
     )
+
+
+def rotary_embedding(site: Site) -> Types:
+    """What is turned, as it was; cosines and sines are as many."""
+    for cos, sin in zip(site.shape(1) or (), site.shape(2) or (), strict=False):
+        _agree("shapes of cosines and sines", cos, sin)
+    return (site.type(0),)
 
 
 def linear_attention(site: Site) -> Types:
@@ -112,6 +129,7 @@ RULES: dict[str, Rule] = {
     "GRU": recurrent,
     "LSTM": recurrent,
     "LinearAttention": linear_attention,
+    "RotaryEmbedding": rotary_embedding,
     "NegativeLogLikelihoodLoss": loss,
     "QuantizeLinear": quantize,
     "RNN": recurrent,

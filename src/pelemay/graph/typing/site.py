@@ -69,6 +69,13 @@ class Site:
         """Whether that input is given."""
         return index < len(self.node.inputs) and bool(self.node.inputs[index])
 
+    def check_inputs(self) -> None:
+        """Raise a GraphError where an input lacks that the operation cannot do without."""
+        row = find(self.node.op, self.node.domain)
+        for index, name in enumerate(row.required if row else ()):
+            if not self.has(index):
+                raise GraphError(f"input {index} ('{name}') is missing")
+
     def type(self, index: int) -> ValueType | None:
         """The type of an input."""
         return self.types[index] if index < len(self.types) else None

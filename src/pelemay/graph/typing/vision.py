@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from pelemay.errors import GraphError
+from pelemay.graph.dtypes import Kind
 from pelemay.graph.operations.common import axes_of, axis_of
 from pelemay.graph.operations.resize import stretches_of
 from pelemay.graph.typing.dims import computed, known, tensor
@@ -95,10 +96,12 @@ def max_roi_pool(site: Site) -> Types:
 
 
 def roi_align(site: Site) -> Types:
-    """A small map for each region."""
-    x, rois = site.shape(0), site.shape(1)
+    """A small map for each region, of floating-point numbers."""
+    x, rois, dtype = site.shape(0), site.shape(1), site.dtype(0)
+    if dtype is not None and dtype.kind is not Kind.FLOAT:
+        raise GraphError(f"it takes floating-point numbers, not {dtype.value}")
     sizes = site.attribute("output_height"), site.attribute("output_width")
-    return (tensor(site.dtype(0), (rois[0] if rois else None, x[1] if x else None, *sizes)),)
+    return (tensor(dtype, (rois[0] if rois else None, x[1] if x else None, *sizes)),)
 
 
 def dft(site: Site) -> Types:

@@ -18,7 +18,7 @@ from pelemay.engine import native
 from pelemay.graph import DType
 from pelemay.plan.layout import Permute, Reshape
 from pelemay.program.lower.reduction import axis_of, ints_of
-from pelemay.program.views import SMALL, copy_in_order, given, option, shown
+from pelemay.program.views import SMALL, choice, copy_in_order, given, option, shown
 
 if TYPE_CHECKING:
     from pelemay.graph import Node
@@ -84,8 +84,7 @@ def _started(l: Lowering, node: Node) -> Operand:
 
 
 def _reduction(node: Node) -> int:
-    kinds: tuple[str, ...] = native().SCATTERS
-    return kinds.index(option(node, "reduction"))
+    return choice(node, "reduction", native().SCATTERS)
 
 
 def _scatter_elements(l: Lowering, node: Node) -> None:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from pelemay.graph import DType
 from pelemay.plan.layout import Reshape
 from pelemay.program.lower.reduction import FLOATS, SOFTMAX_KINDS, need_types
-from pelemay.program.views import SMALL, given, option, shown
+from pelemay.program.views import SMALL, choice, given, option, shown
 
 if TYPE_CHECKING:
     from pelemay.graph import Node
@@ -40,7 +40,7 @@ def _emit(l: Lowering, node: Node, name: str, *, scores: bool) -> None:
     views = [shown(l, operand, Reshape(shape)) for operand, shape in wanted]
     if not all(views):
         raise l.unsupported("its operands have gaps")
-    params = (REDUCTIONS.index(reduction), ignored or 0, ignored is not None, scores)
+    params = (choice(node, "reduction", REDUCTIONS), ignored or 0, ignored is not None, scores)
     cost = x.size if scores else right.size
     l.emit("loss", [*views[:2], weights], views[2:], params, cost=cost, serial=cost < SMALL)
 

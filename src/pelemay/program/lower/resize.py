@@ -18,7 +18,7 @@ import numpy as np
 
 from pelemay.graph.operations.resize import centres, tables_of
 from pelemay.plan.layout import Reshape
-from pelemay.program.views import SMALL, copy, given, option, shown
+from pelemay.program.views import SMALL, choice, copy, given, option, shown
 
 if TYPE_CHECKING:
     from pelemay.graph import Node
@@ -100,8 +100,8 @@ def _grid_sample(l: Lowering, node: Node) -> None:
     places = l.view_of(grid, shape=(grid.shape[0], points, axes))
     found = l.view_of(y, shape=(*y.shape[:2], points))
     params = (
-        SAMPLE_MODES.index(option(node, "mode")),
-        PADDINGS.index(option(node, "padding_mode")),
+        choice(node, "mode", SAMPLE_MODES),
+        choice(node, "padding_mode", PADDINGS),
         option(node, "align_corners"),
     )
     l.emit("grid_sample", [x, places], [found], params, cost=y.size << axes)

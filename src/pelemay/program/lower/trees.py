@@ -27,7 +27,7 @@ from pelemay.graph.operations.forest import COMBINED, COMPARED, Forest
 from pelemay.graph.operations.fused import DOMAIN
 from pelemay.program.lower.reduction import FLOATS, need_types
 from pelemay.program.slices import Slice
-from pelemay.program.views import given, option
+from pelemay.program.views import choice, given
 
 if TYPE_CHECKING:
     from pelemay.graph import Node
@@ -173,7 +173,7 @@ def _checked(l: Lowering, forest: Forest, x: Operand, y: Operand) -> Order:
 def _forest(l: Lowering, node: Node) -> None:
     forest, x, y = _tables(l, node), l.tensor(node.inputs[0]), l.tensor(node.outputs[0])
     order = _checked(l, forest, x, y)
-    combine, start = COMBINED.index(option(node, "combine")), None
+    combine, start = choice(node, "combine", COMBINED), None
     for trees in _slices(forest, order, l.block_bytes):
         part = replace(forest, roots=forest.roots[trees.first : trees.last])
         chosen = laid_out(part)
