@@ -16,6 +16,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import takewhile
 from typing import Any
 
 Meaning = Callable[..., Any]
@@ -62,7 +63,17 @@ class Operation:
 
     @cached_property
     def required(self) -> tuple[str, ...]:
-        """Names of the inputs that must be given: the first ones."""
-        places = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+        """Names of the first inputs, as far as each must be given.
+
+        Those that may be left out have a default, or are ``Array | None``.
+        """
         parameters = [*inspect.signature(self.meaning).parameters.values()][1:]
-        return tuple(p.name for p in parameters if p.kind in places and p.default is p.empty)
+        given = takewhile(
+            lambda p: (
+                p.kind is p.POSITIONAL_OR_KEYWORD
+                and p.default is p.empty
+                and "None" not in str(p.annotation)
+            ),
+            parameters,
+        )
+        return tuple(p.name for p in given)
