@@ -164,7 +164,7 @@ def least_program(path: Path, shapes: Mapping[str, Any], output: Path) -> Path:
     except MemoryLimitError as error:
         least = error.least_bytes or 0
     program = budgets.within(least).made.program
-    write_program(Plans.of([program], model.release), output, release=model.release)
+    write_program(Plans.of([program], model.release), output, source=model)
     return output
 
 
