@@ -15,6 +15,7 @@ def entries() -> list[Entry]:
         Network("yolov5_like", "YOLO", _yolov5),
         Network("yolov8_like", "YOLO", _yolov8, {0: {0: "batch"}}),
         Network("yolov10_like", "YOLO", _yolov10),
+        # The other exporter stops at sizes that depend on how many boxes are kept.
         Network("ssdlite320_mobilenet_v3_large", "SSD", _ssd, exporters=["torchscript"]),
         Network("retinanet_resnet18", "RetinaNet", _retina, exporters=["torchscript"]),
         Network("detr_like", "DETR", _detr),

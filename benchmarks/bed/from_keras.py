@@ -36,9 +36,22 @@ def write(build: Callable[[], Any], path: Path) -> Feeds:
     types = [tf.TensorSpec(x.shape, x.dtype, name=f"input_{i}") for i, x in enumerate(model.inputs)]
     function = tf.function(lambda *args: model(list(args), training=False), input_signature=types)
     tf2onnx.convert.from_function(
-        function, input_signature=types, opset=OPSET, output_path=str(path)
+        function,
+        input_signature=types,
+        opset=OPSET,
+        output_path=str(path),
+        custom_op_handlers={"Erfc": (_erfc, [])},
     )
     return {t.name: _made(random, [d or 2 for d in t.shape], t.dtype.name) for t in types}
+
+
+def _erfc(graph: Any, node: Any, name: str, _: Any) -> Any:
+    """1 - Erf: neither ONNX nor tf2onnx knows what Keras makes of a GELU."""
+    node.type = "Erf"
+    one = graph.make_const(f"{name}_one", np.ones((), np.float32)).output[0]
+    less = graph.insert_new_node_on_output("Neg", node.output[0], name=f"{name}_less").output[0]
+    graph.insert_new_node_on_output("Add", less, inputs=[less, one], name=f"{name}_complement")
+    return node
 
 
 def stir(model: Any) -> None:

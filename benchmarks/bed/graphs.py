@@ -15,6 +15,7 @@ def entries() -> list[Entry]:
     """All of this module."""
     networks = [
         Network("gcn", "GNN", _convolution, OPEN),
+        # The other exporter refuses a mean of scattered values, and index_add of several axes.
         Network("graphsage", "GNN", _sage, exporters=["dynamo"]),
         Network("gat", "GNN", _attention, exporters=["dynamo"]),
         Network("edge_conv", "GNN", _edges),

@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 THREADS = 2
-ROUNDS, MOST_S = 11, 2.5
+ROUNDS, MOST_S = 9, 1.5
 STEP = 256 << 10
 LOCK = Path(tempfile.gettempdir()) / "pelemay-bed.lock"
 PAUSE_S = 0.05

@@ -17,9 +17,9 @@ def entries() -> list[Entry]:
     networks = [
         Network("lstm_tagger", "LSTM tagger", partial(_tagger, "LSTM"), OPEN, ["torchscript"]),
         Network("gru_tagger", "GRU tagger", partial(_tagger, "GRU"), OPEN, ["torchscript"]),
-        Network("rnn_tagger", "RNN tagger", partial(_tagger, "RNN"), exporters=["torchscript"]),
-        Network("lstm_tagger_fixed", "LSTM tagger", partial(_tagger, "LSTM"), exporters=["dynamo"]),
-        Network("gru_tagger_fixed", "GRU tagger", partial(_tagger, "GRU"), exporters=["dynamo"]),
+        Network("rnn_tagger", "RNN tagger", partial(_tagger, "RNN")),
+        Network("lstm_tagger_fixed", "LSTM tagger", partial(_tagger, "LSTM")),
+        Network("gru_tagger_fixed", "GRU tagger", partial(_tagger, "GRU")),
         Network("crnn", "CRNN", _crnn),
         Network("tcn", "TCN", _tcn, {0: {0: "batch"}}),
         Network("wavenet_like", "WaveNet", _wavenet),

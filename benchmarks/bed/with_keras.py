@@ -83,7 +83,7 @@ def _transformer() -> Any:
     for _ in range(2):
         y = layers.LayerNormalization()(x)
         x = x + layers.MultiHeadAttention(4, 16)(y, y)
-        y = layers.Dense(128, activation="silu")(layers.LayerNormalization()(x))
+        y = layers.Dense(128, activation="gelu")(layers.LayerNormalization()(x))
         x = x + layers.Dense(64)(y)
     return keras.Model(inputs, layers.Dense(5)(layers.GlobalAveragePooling1D()(x)))
 
