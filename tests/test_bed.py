@@ -26,6 +26,7 @@ CHOSEN = (
     ("detection", "yolov10_like.torchscript"),
     ("classical", "gradient_boosting_classifier.sklearn"),
     ("classical", "random_forest_large.sklearn"),
+    ("classical", "hist_gradient_boosting_classifier.sklearn"),
 )
 NEEDS = {"classical": ("sklearn", "skl2onnx")}
 

@@ -1,4 +1,4 @@
-"""The test bed: networks as PyTorch, Keras, scikit-learn and onnxscript write them, made here.
+"""The test bed: networks as PyTorch, Keras, LightGBM and others write them, made here.
 
     pip install --group bed
     python benchmarks/bed --make [--only NAME ...] [--folder DIR]

@@ -14,6 +14,7 @@ from onnx import helper, numpy_helper
 from pelemay.graph import ArrayConstant, Constant
 from pelemay.importers import from_proto
 from pelemay.passes.derived import derived, permuted, widened
+from pelemay.passes.layout.products import _rows_moved
 from pelemay.program import pack
 from pelemay.program.lower.matmul import WHOLE_BYTES
 from pelemay.program.panels import PANEL, matrix_panels
@@ -51,6 +52,23 @@ def test_parts_of_constants_that_are_computed() -> None:
     assert (wide.dtype, wide.tolist()) == (np.float32, [10, 11, 12])
     turned = permuted(ArrayConstant.of(np.arange(2000.0).reshape(40, 50)), (1, 0))
     assert pack.part(turned, 0, 3).tolist() == [0, 50, 100]
+
+
+def test_rows_whose_elements_move_are_read_alone() -> None:
+    class Watched(ArrayConstant):
+        def part(self, start: int, stop: int) -> Any:
+            read.append((start, stop))
+            return self.array().reshape(-1)[start:stop]
+
+    read: list[tuple[int, int]] = []
+    weights = np.arange(100 * 24, dtype=np.float32).reshape(100, 24)
+    source = Watched.of(weights)
+    constant = _rows_moved(source, (2, 3, 4), (1, 2, 0), rows_last=True)
+    assert constant.array().shape == weights.shape
+    rows = np.concatenate(list(pack.row_windows(constant, PANEL, 16, 60)))
+    np.testing.assert_array_equal(rows, constant.array()[16:60])
+    assert read == [(16 * 24, 60 * 24)]
+    np.testing.assert_array_equal(pack.part(constant, 30, 50), constant.array().reshape(-1)[30:50])
 
 
 @given(st.integers(1, 40), st.integers(1, 70), st.integers(1, 4096))

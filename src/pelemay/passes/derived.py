@@ -42,7 +42,9 @@ class Derived:
     operation : str
         What is done to them, for people; ``"Cast"`` promises that the only source holds the
         same values in a narrower type, ``"Scale rows"`` that it is the first source with each
-        row, an index of the first axis, multiplied by one element of the second.
+        row, an index of the first axis, multiplied by one element of the second; ``"Move in
+        rows"`` that each row has the elements of the only source's in another order, the same for
+        all, and that any number of rows can be computed alone.
     compute : callable
         From the sources' arrays to the result.
     """

@@ -48,25 +48,43 @@ def part(constant: Constant, start: int, stop: int) -> npt.NDArray[Any]:
     """Elements ``start`` to ``stop`` of a flat constant, without reading others where it can.
 
     Constants that lie in a file have a method ``part()`` for this; one that only widens another,
-    scales its rows, or has a scale for its integers, is read there.
+    scales its rows or moves what is in them, or has a scale for its integers, is read there.
     """
     if isinstance(constant, Dequantized) and not constant.block_size:
         return _real_part(constant, start, stop)
     if isinstance(constant, Derived) and constant.operation == "Cast":
         return part(constant.sources[0], start, stop).astype(constant.dtype.numpy)
-    if isinstance(constant, Derived) and constant.operation == "Scale rows":
-        weights, factor = constant.sources
+    if isinstance(constant, Derived) and constant.operation in BY_ROWS:
         inner = math.prod(constant.shape[1:])
         first, last = start // inner, -(-stop // inner)
-        factors = np.repeat(factor.array().reshape(-1)[first:last], inner)
-        own_factors = factors[start - first * inner : stop - first * inner]
-        scaled: npt.NDArray[Any] = part(weights, start, stop) * own_factors
-        return scaled
+        rows = BY_ROWS[constant.operation](constant, first, last)
+        return rows[start - first * inner : stop - first * inner]
     own = getattr(constant, "part", None)
     found: npt.NDArray[Any] = (
         constant.array().reshape(-1)[start:stop] if own is None else own(start, stop)
     )
     return found
+
+
+def _scaled(constant: Derived, first: int, last: int) -> npt.NDArray[Any]:
+    """Rows, each of them multiplied by its factor."""
+    weights, factor = constant.sources
+    inner = math.prod(constant.shape[1:])
+    factors = np.repeat(factor.array().reshape(-1)[first:last], inner)
+    scaled: npt.NDArray[Any] = part(weights, first * inner, last * inner) * factors
+    return scaled
+
+
+def _moved(constant: Derived, first: int, last: int) -> npt.NDArray[Any]:
+    """Rows whose elements come in another order."""
+    inner = math.prod(constant.shape[1:])
+    rows = part(constant.sources[0], first * inner, last * inner)
+    moved: npt.NDArray[Any] = constant.compute(rows.reshape(-1, *constant.shape[1:]))
+    return moved.reshape(-1)
+
+
+BY_ROWS = {"Scale rows": _scaled, "Move in rows": _moved}
+"""Operations of constants that compute each row from one row, and how: some rows of it, flat."""
 
 
 def _real_part(constant: Dequantized, start: int, stop: int) -> npt.NDArray[Any]:
@@ -100,7 +118,8 @@ def _is_read_by_parts(constant: Constant) -> bool:
         return not constant.block_size and _is_read_by_parts(constant.integers)
     if not isinstance(constant, Derived):
         return True
-    return constant.operation in ("Cast", "Scale rows") and _is_read_by_parts(constant.sources[0])
+    by_parts = constant.operation == "Cast" or constant.operation in BY_ROWS
+    return by_parts and _is_read_by_parts(constant.sources[0])
 
 
 def row_windows(

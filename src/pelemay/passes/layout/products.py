@@ -95,10 +95,15 @@ def _reordered(forms: Forms, node: Node, name: str) -> str:
 
 def _rows_moved(weights: Constant, sizes: Shape, order: Perm, *, rows_last: bool) -> Constant:
     if rows_last:
-        wide: Shape = (weights.shape[0], *sizes)
-        perm: Perm = (0, *(axis + 1 for axis in order))
-    else:
-        wide, perm = (*sizes, weights.shape[1]), (*order, len(sizes))
+        perm = (0, *(axis + 1 for axis in order))
+        # Of any number of rows: each moves in itself.
+        return derived(
+            "Move in rows",
+            lambda w: w.reshape(-1, *sizes).transpose(perm).reshape(-1, *w.shape[1:]),
+            weights,
+            shape=weights.shape,
+        )
+    wide, perm = (*sizes, weights.shape[1]), (*order, len(sizes))
     return derived(
         "Transpose",
         lambda w: w.reshape(wide).transpose(perm).reshape(w.shape),
