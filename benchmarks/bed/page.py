@@ -44,7 +44,7 @@ def write_page(rows: list[dict[str, Any]], order: list[str]) -> None:
     """Write the table, in the order of the bed, and why nodes stay on the host."""
     found = {row["name"]: row for row in rows}
     kept = [found[name] for name in order if name in found]
-    good = [row for row in kept if "answers_failed" not in row]
+    good = [row for row in kept if not row.get("answers_failed")]
     right = sum(row["error"] <= row["tolerance"] for row in good)
     whole = sum(not row["host"] for row in good)
     fit = sum(_fits(row) for row in good)
@@ -95,8 +95,8 @@ def _quiet(rows: list[dict[str, Any]]) -> str:
     if not shares:
         return ""
     return (
-        f"While the ratios were taken, other processes used {median(shares):.0%} of the "
-        f"processors' time (median), {shares[-1]:.0%} at most."
+        f"While {len(shares)} of the ratios were taken, other processes used {median(shares):.0%} "
+        f"of the processors' time (median), {shares[-1]:.0%} at most."
     )
 
 
