@@ -6,7 +6,7 @@ import json
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pelemay.bench import Suite, format_html
@@ -20,7 +20,6 @@ stats = pytest.importorskip("scipy.stats", reason="scipy comes with jax")
 samples = st.lists(st.integers(0, 60), min_size=1, max_size=30)
 
 
-@settings(deadline=None)
 @given(samples, samples)
 def test_mann_whitney_is_that_of_scipy(a: list[int], b: list[int]) -> None:
     exact = len({*a, *b}) == len(a) + len(b) <= 40

@@ -155,7 +155,7 @@ def expected_peak(graph: Graph) -> int:
     return max(sum(born[v] <= i <= dies[v] for v in born) for i in range(end))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(dags())
 def test_the_peak_is_that_of_the_intervals(graph: Graph) -> None:
     check(graph)
@@ -164,7 +164,7 @@ def test_the_peak_is_that_of_the_intervals(graph: Graph) -> None:
     assert max(map(len, watcher.at_end.values())) == expected_peak(graph)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(dags(), st.data())
 def test_values_are_those_of_a_plain_loop(graph: Graph, data: st.DataObject) -> None:
     known: dict[str, Any] = {"x": xp.asarray([1.0, -2.0])}

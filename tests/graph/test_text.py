@@ -156,7 +156,7 @@ def graphs(depth: int = 1) -> st.SearchStrategy[Graph]:
     )
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
 @given(graphs())
 def test_what_is_printed_parses_to_the_same_graph(graph: Graph) -> None:
     assert same(from_text(to_text(graph), graph.constants), graph)
@@ -378,7 +378,7 @@ SCRAPS = st.sampled_from(
 ) | st.text(max_size=3)  # fmt: skip
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(
     st.lists(st.tuples(st.integers(0, len(PRINTED)), st.integers(0, 12), SCRAPS), max_size=6)
 )  # fmt: skip

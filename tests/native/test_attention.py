@@ -175,7 +175,7 @@ def test_parts_of_one_projection(isa: str) -> None:
     right=st.integers(-1, 9),
     mask=st.sampled_from([None, "float", "bool"]),
 )  # fmt: skip
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_random(
     shape: dict[str, int], group: int, causal: int, left: int, right: int, mask: str | None
 ) -> None:

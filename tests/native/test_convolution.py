@@ -121,7 +121,7 @@ def cases(draw: st.DrawFn) -> Case:
     )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(case=cases())
 def test_any(case: Case) -> None:
     case.check(of_largest=True, workers=(1, 2, 3, 5))

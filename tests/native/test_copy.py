@@ -71,7 +71,7 @@ def laid_out(draw: Any, shape: list[int], dtype: str, gap: int | None = None) ->
     return inner.transpose(np.argsort(order)) if shape else inner
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(pair=views(), isa=st.sampled_from(isas()), workers=st.integers(1, 3), data=st.data())
 def test_any_strides(pair: tuple[Array, Array], isa: str, workers: int, data: Any) -> None:
     x, output = pair

@@ -256,7 +256,7 @@ def spread(x: Array, gap: int) -> Array:
     return wide[..., : x.shape[-1] * gap : gap]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     case=broadcasts(),
     dtypes=st.sampled_from(["float32", "int32", "float16", "float64"]),

@@ -208,7 +208,7 @@ def test_strides(isa: str) -> None:
     np.testing.assert_array_equal(workers_agree(run)[0], table[places])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(data=st.data())
 def test_any_gather(data: Any) -> None:
     shape = tuple(data.draw(st.lists(st.integers(1, 7), min_size=1, max_size=4)))

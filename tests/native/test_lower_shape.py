@@ -169,7 +169,7 @@ def test_nothing() -> None:
     Case("Tile", (empty, i64(2, 2)), {}, (1,)).check()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(data=st.data())
 def test_slices(data: Any) -> None:
     shape = tuple(data.draw(st.lists(st.integers(1, 6), min_size=1, max_size=4)))

@@ -135,7 +135,7 @@ def cases(draw: st.DrawFn) -> Case:
     )
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(case=cases())
 def test_any(case: Case) -> None:
     case.check(of_largest=True, workers=(1, 2, 3, 5))

@@ -218,7 +218,7 @@ def weights(draw: st.DrawFn) -> Any:
     return np.clip(values * size, -3.4e38, 3.4e38).astype(np.float32)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(panels=st.composite(weights)())
 def test_whole_numbers_are_the_nearest(panels: Any) -> None:
     values, scales = narrowed(panels, DType.INT8)

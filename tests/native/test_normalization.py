@@ -157,7 +157,7 @@ def test_strides_gaps_and_in_place(isa: str) -> None:
     groups=st.integers(1, 3),
     seed=st.integers(0, 9),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_random_groups(shape: list[int], last: bool, groups: int, seed: int) -> None:
     shape[1] *= groups
     x = floats(*shape, seed=seed)

@@ -153,7 +153,7 @@ def parameters(window: Any, kind: int, rows: tuple[int, int], power: float = 2.0
     pads=st.tuples(*[st.integers(0, 2)] * 4),
     height=st.integers(1, 4),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_bands_of_rows(
     op: str,
     size: tuple[int, int],

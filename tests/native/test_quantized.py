@@ -81,7 +81,7 @@ def test_types_of_products(types: tuple[Any, Any], to: DType, at_run: tuple[int,
     check(case, workers=(1, 2))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     sizes=st.tuples(*(st.integers(1, 40),) * 4),
     window=st.tuples(*(st.integers(1, 3),) * 6),

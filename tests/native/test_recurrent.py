@@ -122,7 +122,7 @@ def test_some_outputs(op: str) -> None:
     layout=st.integers(0, 1),
     optional=st.sets(st.sampled_from("blhcp")),
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_random(
     op: str, sizes: tuple[int, int, int, int], direction: str, layout: int, optional: set[str]
 ) -> None:

@@ -115,7 +115,7 @@ def test_strides_and_gaps(isa: str) -> None:
     op=st.sampled_from(ALL),
     seed=st.integers(0, 99),
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_random(shape: list[int], data: st.DataObject, op: str, seed: int) -> None:
     axes = data.draw(st.sets(st.integers(0, len(shape) - 1), min_size=1))
     x = floats(*shape, seed=seed)
@@ -152,7 +152,7 @@ def test_top_k(dtype: Any, axis: int) -> None:
 
 
 @given(values=st.lists(st.sampled_from([-1.0, 0.0, 2.5, np.inf, -np.inf, np.nan]), min_size=1))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_top_k_of_special_numbers(values: list[float]) -> None:
     x = np.array(values, np.float32)
     for largest in (0, 1):

@@ -201,7 +201,7 @@ def test_refused_tables() -> None:
             run_op("resize", [image(1, 6, 7, 4), *bad, *wide], [((1, 9, 11, 4), F32)], (0.0, 0, 9))
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(data=st.data())
 def test_any_resize(data: Any) -> None:
     shape = tuple(data.draw(st.lists(st.integers(1, 6), min_size=4, max_size=4)))

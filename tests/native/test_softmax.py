@@ -78,7 +78,7 @@ def test_strides_gaps_and_in_place(isa: str) -> None:
     op=st.sampled_from(OPS),
     scale=st.sampled_from([0.1, 5.0, 40.0]),
 )
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_random(shape: list[int], data: st.DataObject, op: str, scale: float) -> None:
     axis = data.draw(st.integers(-len(shape), len(shape) - 1))
     case = Case(op, (floats(*shape, scale=scale),), {"axis": axis})

@@ -101,7 +101,6 @@ class Checker:
 
 
 @given(programs(), st.floats(0, 1.1), st.randoms(use_true_random=False))
-@settings(deadline=None)
 def test_the_window_on_paper(
     tmp_path_factory: Any, made: Blocks, share: float, random: Any
 ) -> None:
@@ -118,7 +117,7 @@ def test_the_window_on_paper(
 
 
 @given(programs(), st.floats(0, 1.1))
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_what_comes_out_is_what_is_in_the_blocks(
     tmp_path_factory: Any, made: Blocks, share: float
 ) -> None:

@@ -28,7 +28,6 @@ STEPS = (fold, inline_branches, remove_identities, canonical, merge_common, remo
 
 many = settings(
     max_examples=60,
-    deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 

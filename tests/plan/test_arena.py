@@ -56,7 +56,7 @@ def packed(seed: int, rows: int, steps: int) -> tuple[list[Block], int]:
 
 
 @pytest.mark.parametrize("planner", PLANNERS, ids=lambda planner: planner.__name__)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(given_blocks=blocks())
 def test_planners_let_nothing_overlap(planner: Callable[..., Any], given_blocks: Any) -> None:
     offsets = planner(given_blocks)
@@ -64,7 +64,7 @@ def test_planners_let_nothing_overlap(planner: Callable[..., Any], given_blocks:
     assert height(given_blocks, offsets) >= load(given_blocks)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(given_blocks=blocks())
 def test_the_best_of_them_is_no_worse_than_any(given_blocks: list[Block]) -> None:
     offsets = plan_offsets(given_blocks, rounds=2)
@@ -73,7 +73,7 @@ def test_the_best_of_them_is_no_worse_than_any(given_blocks: list[Block]) -> Non
     assert reached <= min(height(given_blocks, planner(given_blocks)) for planner in PLANNERS)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(given_blocks=blocks(), spare=st.integers(0, 20))
 def test_what_the_search_finds_lies_within_the_capacity(
     given_blocks: list[Block], spare: int

@@ -23,7 +23,6 @@ from support.plans import Builder, feeds_of
 RANDOM = settings(
     max_examples=150,
     phases=[Phase.explicit, Phase.reuse, Phase.generate],
-    deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 

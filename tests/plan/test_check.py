@@ -122,7 +122,7 @@ def test_a_write_into_the_callers_input() -> None:
         check_plan(moved(plan, "v0", space="input", buffer="in0", offset=0))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(graph=graphs(), data=st.data())
 def test_two_values_in_one_place_are_found(graph: Graph, data: st.DataObject) -> None:
     """Put a buffer where another lies that is held at the same step."""

@@ -50,7 +50,7 @@ def test_rows_beyond_their_buffer(plan: Plan) -> None:
         check_plan(replace(plan, placements=placements))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(data=st.data())
 def test_steps_in_another_order(plan: Plan, data: st.DataObject) -> None:
     """A step before one that it needs; those of one node are in order."""
@@ -67,7 +67,7 @@ def test_steps_in_another_order(plan: Plan, data: st.DataObject) -> None:
         check_plan(replace(plan, steps=tuple(steps)))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(data=st.data())
 def test_rows_that_are_made_twice(plan: Plan, data: st.DataObject) -> None:
     at = data.draw(st.integers(0, len(plan.steps) - 1))
@@ -77,7 +77,7 @@ def test_rows_that_are_made_twice(plan: Plan, data: st.DataObject) -> None:
         check_plan(replace(plan, steps=steps, buffers=buffers))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(data=st.data())
 def test_rows_that_are_not_made(plan: Plan, data: st.DataObject) -> None:
     at = data.draw(st.integers(0, len(plan.steps) - 1))
@@ -110,7 +110,7 @@ WINDOWS = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(window=WINDOWS)
 def test_the_rows_of_a_window_are_those_of_the_reference(window: dict[str, int]) -> None:
     """A row of the operand counts where another number in it gives another answer."""

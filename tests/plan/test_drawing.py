@@ -32,7 +32,7 @@ def picture_of(blocks: list[Block]) -> Picture:
     return Picture.of_blocks(blocks, plan_offsets(blocks, rounds=0), names)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(blocks=BLOCKS)
 def test_with_a_point_for_each_byte_the_drawing_is_exact(blocks: list[Block]) -> None:
     picture = picture_of(blocks)
@@ -45,14 +45,14 @@ def test_with_a_point_for_each_byte_the_drawing_is_exact(blocks: list[Block]) ->
         )
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(blocks=BLOCKS, width=st.integers(1, 40), rows=st.integers(1, 12))
 def test_text_is_as_large_as_asked(blocks: list[Block], width: int, rows: int) -> None:
     lines = plain(picture_of(blocks), width, rows)
     assert [len(line) for line in lines] == [width] * rows
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(blocks=BLOCKS)
 def test_every_rectangle_is_in_the_svg(blocks: list[Block]) -> None:
     picture = picture_of(blocks)

@@ -61,7 +61,7 @@ def test_the_drawing_is_as_wide_as_the_network(plan: Plan) -> None:
     assert len(list(titles)) == len(plan.buffers) + 1
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(graph=images(), grain=st.integers(1, 5))
 def test_groups_cover_every_node_and_buffer(graph: Graph, grain: int) -> None:
     plan = cut_plan(graph, grain)

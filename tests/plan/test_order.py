@@ -69,7 +69,7 @@ def is_order(problem: Problem, order: tuple[int, ...]) -> bool:
     return done == (1 << len(problem.before)) - 1
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(problem=problems())
 def test_the_search_finds_the_lowest_peak_of_all_orders(problem: Problem) -> None:
     found = order_nodes(problem)
@@ -78,7 +78,7 @@ def test_the_search_finds_the_lowest_peak_of_all_orders(problem: Problem) -> Non
     assert found.peak == found.bound == lowest_peak(problem)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(problem=problems())
 def test_without_the_search_the_bound_still_holds(problem: Problem) -> None:
     found = order_nodes(problem, search_limit=0, beam_limit=200)
@@ -87,20 +87,20 @@ def test_without_the_search_the_bound_still_holds(problem: Problem) -> None:
     assert found.bound <= lowest_peak(problem) <= found.peak
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(problem=problems())
 def test_no_order_needs_less_than_any_node_does(problem: Problem) -> None:
     assert max(needs(problem)) <= lowest_peak(problem)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(problem=problems(most=12))
 def test_segments_follow_one_another(problem: Problem) -> None:
     parts = segments(problem)
     assert is_order(problem, tuple(node for part in parts for node in part))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(problem=problems(most=12))
 def test_bytes_held_are_counted_alike(problem: Problem) -> None:
     done = held = 0

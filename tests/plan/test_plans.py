@@ -33,7 +33,7 @@ def assert_same_meaning(graph: Graph) -> Plan:
     return plan
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(graph=graphs())
 def test_random_graphs_keep_their_meaning(graph: Graph) -> None:
     plan = assert_same_meaning(graph)
@@ -41,7 +41,7 @@ def test_random_graphs_keep_their_meaning(graph: Graph) -> None:
     assert set(plan.placements) >= {*graph.inputs, *graph.outputs, *graph.types}
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(graph=graphs())
 def test_the_same_graph_gives_the_same_plan(graph: Graph) -> None:
     first, second = plan_graph(graph), plan_graph(graph)

@@ -10,7 +10,7 @@ from pelemay.plan.report import examine
 from support.plans import Builder, graphs
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(graph=graphs())
 def test_the_tensors_at_the_peak_fit_into_its_bytes(graph: Graph) -> None:
     plan = plan_graph(graph)

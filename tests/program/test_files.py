@@ -370,7 +370,7 @@ def changes(draw: st.DrawFn) -> tuple[float, list[tuple[float, int]]]:
     return draw(place), edits
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(changes(), st.booleans())
 def test_a_changed_byte_is_refused_or_harmless(
     change: tuple[float, list[tuple[float, int]]], tables_only: bool

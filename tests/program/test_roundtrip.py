@@ -119,7 +119,7 @@ def test_what_fails_on_the_host_is_an_error_with_its_place() -> None:
         runnable.run(feeds)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, suppress_health_check=list(HealthCheck))
 @given(graphs())
 def test_random_graphs_mean_the_same_compiled(graph: Graph) -> None:
     feeds = feeds_of(graph)

@@ -76,7 +76,7 @@ def test_a_value_that_many_read_ends_no_block() -> None:
     assert len(check(build.graph(x))) > 10
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(graphs())
 def test_any_graph_folds(graph: Graph) -> None:
     check(graph)
@@ -90,7 +90,6 @@ def edges(draw: st.DrawFn) -> tuple[int, list[tuple[int, int]]]:
     return count, list({(min(p), max(p)) for p in pairs if p[0] != p[1]})
 
 
-@settings(deadline=None)
 @given(edges())
 def test_edges_go_down_from_layer_to_layer(drawn: tuple[int, list[tuple[int, int]]]) -> None:
     count, joined = drawn
