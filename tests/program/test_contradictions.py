@@ -35,10 +35,28 @@ CONTRADICTIONS = {
         " { y = RotaryEmbedding (x, c, s, p) }",
         "shapes of cosines and sines differ: 49, 50",
     ),
+    "caches of tokens": (
+        "g (float[2,4,3,8] x, float[50,4] c) => (float[2,4,3,8] y)"
+        " { y = RotaryEmbedding (x, c, c) }",
+        "cosines have 2 axes, 3 are needed",
+    ),
+    "axes": (
+        "g (float[3,4,5] x, float[2,5] u, int64[3] i) => (float[3,4,5] y)"
+        " { y = TensorScatter (x, u, i) }",
+        "TensorScatter 'y': sizes 3 and 2 should be the same",
+    ),
+    "classes": (
+        "g (float[39,5] x, int64[3] c) => (float y) { y = SoftmaxCrossEntropyLoss (x, c) }",
+        "places of scores and classes differ: 3, 39",
+    ),
     "a word": (
         "g (float[1,1,3,2] x, float[1,2,4,2] p) => (float[1,1,2,4] y)"
         ' { y = GridSample <mode = "lienar"> (x, p) }',
         "GridSample 'y': attribute 'mode' is 'lienar', not one of",
+    ),
+    "pictures": (
+        "g (float[5,1,3,2] x, float[1,2,4,2] p) => (float[1,1,2,4] y) { y = GridSample (x, p) }",
+        "GridSample 'y': sizes 5 and 1 should be the same",
     ),
     "integers": (
         "g (int8[1,1,10,10] x, float[3,4] r, int64[3] b) => (int8[3,1,5,5] y)"

@@ -81,7 +81,7 @@ _UNARY = (
     " Asinh Acosh Atanh BitwiseNot Erf Relu LeakyRelu ThresholdedRelu Clip Elu Celu Selu Sigmoid"
     " HardSigmoid HardSwish Softplus Softsign Mish Swish Gelu Tanh Shrink Softmax LogSoftmax"
     " Hardmax Identity Trilu CumSum CumProd ReverseSequence ScatterElements ScatterND"
-    " TensorScatter LRN LpNormalization MeanVarianceNormalization"
+    " LRN LpNormalization MeanVarianceNormalization"
     " InstanceNormalization GroupNormalization"
 )
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from pelemay.graph.dtypes import DType
 from pelemay.graph.operations.common import axis_of
-from pelemay.graph.typing.dims import computed, tensor
+from pelemay.graph.typing.dims import computed, same, tensor
 from pelemay.graph.typing.shape import counted
 from pelemay.graph.typing.site import Rule, Site, Types, int64
 from pelemay.graph.values import Constant, Dim, Shape
@@ -37,6 +37,20 @@ def gather_nd(site: Site) -> Types:
     if shape is None or not indices or not isinstance(indices[-1], int):
         return (tensor(site.dtype(0), None),)
     return (tensor(site.dtype(0), (*indices[:-1], *shape[batch + indices[-1] :])),)
+
+
+def tensor_scatter(site: Site) -> Types:
+    """The cache; what is written into it has its sizes but for one."""
+    cache, update = site.shape(0), site.shape(1)
+    if cache is None or update is None:
+        return (site.type(0),)
+    axis = axis_of(site.attribute("axis"), len(cache))
+    for number, sizes in enumerate(zip(cache, update, strict=True)):
+        if number != axis:
+            same(*sizes)
+    if site.has(2) and (starts := site.shape(2)):
+        same(cache[0], starts[0])
+    return (site.type(0),)
 
 
 def one_hot(site: Site) -> Types:
@@ -151,5 +165,6 @@ RULES: dict[str, Rule] = {
     "RandomUniform": random,
     "RandomUniformLike": eye_like,
     "Range": arange,
+    "TensorScatter": tensor_scatter,
     "Unique": unique,
 }

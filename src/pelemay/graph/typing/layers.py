@@ -68,7 +68,10 @@ def attention(site: Site) -> Types:
 
 
 def rotary_embedding(site: Site) -> Types:
-    """What is turned, as it was; cosines and sines are as many."""
+    """What is turned, as it was; cosines and sines are of each place, or of each token."""
+    rank = site.rank(1)
+    if rank is not None and rank != (2 if site.has(3) else 3):
+        raise GraphError(f"cosines have {rank} axes, {5 - rank} are needed")
     for cos, sin in zip(site.shape(1) or (), site.shape(2) or (), strict=False):
         _agree("shapes of cosines and sines", cos, sin)
     return (site.type(0),)
@@ -92,6 +95,10 @@ def flex_attention(site: Site) -> Types:
 
 def loss(site: Site) -> Types:
     """A loss for each place, or one number."""
+    scores, classes = site.shape(0), site.shape(1)
+    if scores is not None and classes is not None:
+        for score, place in zip((scores[0], *scores[2:]), classes, strict=True):
+            _agree("places of scores and classes", score, place)
     places = site.shape(1) if site.attribute("reduction") == "none" else ()
     return (tensor(site.dtype(0), places),)
 

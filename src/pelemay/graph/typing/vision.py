@@ -11,7 +11,7 @@ from pelemay.errors import GraphError
 from pelemay.graph.dtypes import Kind
 from pelemay.graph.operations.common import axes_of, axis_of
 from pelemay.graph.operations.resize import stretches_of
-from pelemay.graph.typing.dims import computed, known, tensor
+from pelemay.graph.typing.dims import computed, known, same, tensor
 from pelemay.graph.typing.site import Numbers, Rule, Site, Types, int64
 from pelemay.graph.values import Dim, Shape
 
@@ -72,7 +72,8 @@ def grid_sample(site: Site) -> Types:
     if x is None or grid is None:
         known_rank = x if x is not None else grid
         return (tensor(site.dtype(0), None if known_rank is None else (None,) * len(known_rank)),)
-    return (tensor(site.dtype(0), (*x[:2], *grid[1:-1])),)
+    same(grid[-1], len(x) - 2)
+    return (tensor(site.dtype(0), (same(x[0], grid[0]), x[1], *grid[1:-1])),)
 
 
 def affine_grid(site: Site) -> Types:
