@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from pelemay.passes import bind, run_passes
 from pelemay.plan import plan_graph
 from pelemay.plan.bands import Curve, plan_within
+from pelemay.program.accept import check_accepted
 from pelemay.program.budget import Budgets
 from pelemay.program.build import build
 from pelemay.program.tail import split
@@ -67,7 +68,7 @@ def compile_graph(
     Raises
     ------
     GraphError, UnsupportedError
-        If the graph contradicts itself.
+        If the graph contradicts itself, also in a way that only the engine sees.
     MemoryLimitError
         If it cannot be made to take as little as the target says.
     """
@@ -100,6 +101,19 @@ def planned(
     check: bool = False,
 ) -> Planned:
     """The plan of a graph after all passes, and its program; as :func:`compile_graph`."""
+    made = _planned(graph, shapes, values, target, metadata, check)
+    check_accepted(made.program)
+    return made
+
+
+def _planned(
+    graph: Graph,
+    shapes: Mapping[str, tuple[int, ...]] | None,
+    values: Mapping[str, npt.NDArray[Any]] | None,
+    target: Target | None,
+    metadata: Mapping[str, Any] | None,
+    check: bool,
+) -> Planned:
     wanted = target or Target()
     trunk, tail = parts(graph, shapes, values, check=check)
 

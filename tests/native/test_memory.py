@@ -257,8 +257,11 @@ def test_asking_leaves_nothing_behind() -> None:
     files = len(list(Path("/proc/self/fd").iterdir()))
     for _ in range(100):
         native().memory()
-    before = native().memory()["anonymous"]
-    for _ in range(200):
-        native().memory()
-    assert native().memory()["anonymous"] - before <= 64 << 10
+    grown = []
+    for _ in range(3):  # other threads of the tests may come and go in one of them
+        before = native().memory()["anonymous"]
+        for _ in range(200):
+            native().memory()
+        grown.append(native().memory()["anonymous"] - before)
+    assert min(grown) <= 64 << 10
     assert len(list(Path("/proc/self/fd").iterdir())) == files

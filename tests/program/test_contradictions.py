@@ -58,6 +58,15 @@ CONTRADICTIONS = {
         "g (float[5,1,3,2] x, float[1,2,4,2] p) => (float[1,1,2,4] y) { y = GridSample (x, p) }",
         "GridSample 'y': sizes 5 and 1 should be the same",
     ),
+    "what only the engine sees": (
+        "g (float[1,1,2,2] x, int64[1,1,10,2] i) => (float[1,1,4,4] y)"
+        " { y = MaxUnpool <kernel_shape = [2, 2], strides = [2, 2]> (x, i) }",
+        "MaxUnpool 'y': the engine refuses what it would become: ",
+    ),
+    "what is said of an output": (
+        "g (float[1,3,4,5] x, int64[1] a) => (float[3,33,5] y) { y = Squeeze (x, a) }",
+        "the engine refuses what it would become: a tensor reaches beyond",
+    ),
     "integers": (
         "g (int8[1,1,10,10] x, float[3,4] r, int64[3] b) => (int8[3,1,5,5] y)"
         " { y = RoiAlign <output_height = 5, output_width = 5> (x, r, b) }",
