@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +20,6 @@ from pelemay.cases import cases_of
 from pelemay.engine import open_program
 from pelemay.memory import MIB, held, limit_of
 from pelemay.target import Target
-
-GROUPS = Path("/sys/fs/cgroup/memory")
 
 NETWORK = """<ir_version: 8, opset_import: ["" : 17]>
 network (float[n, width, 512] x) => (float[n, width, 512] y) {
@@ -66,20 +62,6 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def program(model: Path) -> Path:
     cases = cases_of([("dim", "n=1..25"), ("dim", "width=4,9")])
     return pipeline.compile(model, model.with_suffix(".plm"), cases=cases).file.path
-
-
-@pytest.fixture
-def group() -> Iterator[Path]:
-    """A memory cgroup of this test's own."""
-    path = GROUPS / f"pelemay-shapes-{os.getpid()}"
-    try:
-        path.mkdir()
-    except OSError:
-        pytest.skip("no memory cgroups (v1) can be made here")
-    try:
-        yield path
-    finally:
-        path.rmdir()
 
 
 def ran(path: Path, limit: int, group: Path | None = None) -> Any:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +25,6 @@ from pelemay.target import Target
 from support import integers
 from support.plans import Builder
 from support.processes import environment
-
-GROUPS = Path("/sys/fs/cgroup/memory")
 
 
 def network() -> Any:
@@ -104,20 +101,6 @@ def ran(program: Path, folder: Path, limit: str, runs: int = 1, group: Path | No
     )
     assert done.returncode == 0, (done.returncode, done.stderr)
     return json.loads(done.stdout)
-
-
-@pytest.fixture
-def group() -> Iterator[Path]:
-    """A memory cgroup of this test's own."""
-    path = GROUPS / f"pelemay-test-{os.getpid()}"
-    try:
-        path.mkdir()
-    except OSError:
-        pytest.skip("no memory cgroups (v1) can be made here")
-    try:
-        yield path
-    finally:
-        path.rmdir()
 
 
 def test_the_answer_does_not_depend_on_the_limit(program: Path, tmp_path: Path) -> None:

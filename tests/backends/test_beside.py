@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +14,6 @@ from pelemay.backends.beside import BESIDE, OBJECT_BYTES, OPEN, peak_bytes
 from pelemay.graph import DType, Graph, MapType, Node, SequenceType, TensorType
 from pelemay.pipeline import compile
 
-GROUPS = Path("/sys/fs/cgroup/memory")
 SIZE = 1 << 19
 
 MODELS = {
@@ -53,18 +50,6 @@ def said(path: Path, limit: int | str, group: Path | None = None) -> str:
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, (done.returncode, done.stderr)
     return done.stdout.strip()
-
-
-@pytest.fixture
-def group() -> Iterator[Path]:
-    """A memory cgroup of this test's own."""
-    path = GROUPS / f"pelemay-beside-{os.getpid()}"
-    try:
-        path.mkdir()
-    except OSError:
-        pytest.skip("no memory cgroups (v1) can be made here")
-    yield path
-    path.rmdir()
 
 
 @pytest.mark.parametrize("name", MODELS)
