@@ -305,13 +305,13 @@ static PyObject *runner_use(RunnerObject *self, PyObject *args, PyObject *kwargs
   uint64_t budget;
   if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O!|O:use", names, state->program_type, &object, &weights_bytes))
     return NULL;
-  ProgramObject *program = (ProgramObject *)object, *before = self->program;
+  ProgramObject *program = (ProgramObject *)object;
   if (read_budget(program, weights_bytes, &budget)) return NULL;
   Py_BEGIN_ALLOW_THREADS
   PyThread_acquire_lock(self->lock, WAIT_LOCK);
   Py_END_ALLOW_THREADS
   const pm_status status = take(self, program, budget);
-  before = self->program;
+  ProgramObject *before = self->program;
   if (status == PM_OK) self->program = (ProgramObject *)Py_NewRef(object);
   PyThread_release_lock(self->lock);
   if (status == PM_E_MEMORY) return PyErr_NoMemory();

@@ -103,6 +103,15 @@ def feeds_of(path: Path, sizes: Mapping[str, int]) -> dict[str, Array]:
     return found
 
 
+def compiled(path: Path, folder: Path, dims: list[str], plans: int) -> tuple[Any, Any]:
+    """The case that the sizes make, and its file: all of them, in at most so many plans."""
+    (case,) = cases_of([("dim", dim) for dim in dims])
+    made = pipeline.compile(path, folder / "m.plm", cases=[case])
+    assert sum(program.sizes for program in made.programs) == case.count
+    assert len(made.programs) <= plans
+    return case, made
+
+
 @pytest.mark.parametrize(
     ("text", "dims", "plans"),
     [
@@ -118,10 +127,7 @@ def test_every_size_of_a_range(
     model_of: Callable[[str], Path], tmp_path: Path, text: str, dims: list[str], plans: int
 ) -> None:
     path = model_of(text)
-    (case,) = cases_of([("dim", dim) for dim in dims])
-    made = pipeline.compile(path, tmp_path / "m.plm", cases=[case])
-    assert sum(program.sizes for program in made.programs) == case.count
-    assert len(made.programs) <= plans
+    case, made = compiled(path, tmp_path, dims, plans)
     session, oracle = InferenceSession(made.file.path), onnxruntime.InferenceSession(path)
     order = np.random.default_rng(0).permutation(case.count)
     for number in order:
@@ -209,10 +215,7 @@ def test_two_sizes_that_are_independent(
     model_of: Callable[[str], Path], tmp_path: Path, text: str, dims: list[str], plans: int
 ) -> None:
     path = model_of(text)
-    (case,) = cases_of([("dim", dim) for dim in dims])
-    made = pipeline.compile(path, tmp_path / "m.plm", cases=[case])
-    assert sum(program.sizes for program in made.programs) == case.count
-    assert len(made.programs) <= plans
+    case, made = compiled(path, tmp_path, dims, plans)
     read = [(p.sizes, p.across, p.forms) for p in read_plans(made.file.path)]
     assert read == [(p.sizes, p.across, p.forms) for p in made.programs]
     ran(path, made.file.path, case, range(case.count))
