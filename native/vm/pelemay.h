@@ -178,6 +178,11 @@ uint32_t pm_crc32(uint32_t crc, const uint8_t *bytes, size_t nbytes);
 
 typedef struct pm_team pm_team;
 
+typedef struct {
+  pm_team *team;
+  int id, count; /* of this worker, and of all that share this instruction */
+} pm_worker;
+
 /* Called by worker 0 alone. A status other than PM_OK ends the run. */
 typedef struct {
   void *user;
@@ -198,8 +203,8 @@ typedef struct {
      or will not be: the same to all of them. Worker 0 gives what is to be called now and then while
      it waits, the others NULL. */
   pm_status (*need)(void *user, uint32_t instr, const pm_callbacks *polling);
-  /* Called by worker 0 when an instruction is done by all. */
-  void (*done)(void *user, uint32_t instr);
+  /* Called by each worker of an instruction when it is done by all. */
+  void (*done)(void *user, uint32_t instr, const pm_worker *worker);
 } pm_blocks;
 
 /* The kernels of one instruction set. */
@@ -221,11 +226,6 @@ typedef struct {
 
 /* The first byte of a tensor. Only what lies in the arena or in an output may be written. */
 uint8_t *pm_data_of(const pm_run_args *args, const pm_tensor *t);
-
-typedef struct {
-  pm_team *team;
-  int id, count; /* of this worker, and of all that share this instruction */
-} pm_worker;
 
 /* What one worker of a team does in a run. All of the team must call it; each gives the status of
    the whole run. */

@@ -108,10 +108,12 @@ static void run_alone(const pm_run_args *args, uint32_t number, const pm_worker 
   pm_barrier(&alone);
 }
 
-static void between(const pm_run_args *args, size_t number, const pm_worker *worker) {
+static void between(const pm_run_args *args, size_t number, const pm_worker *worker, bool serial) {
+  if (serial && worker->id) return;
+  if (args->times_ns && !worker->id) args->times_ns[number] = args->now_ns();
+  const pm_worker alone = {worker->team, 0, 1};
+  if (args->blocks.places) args->blocks.done(args->blocks.user, (uint32_t)number, serial ? &alone : worker);
   if (worker->id) return;
-  if (args->times_ns) args->times_ns[number] = args->now_ns();
-  if (args->blocks.places) args->blocks.done(args->blocks.user, (uint32_t)number);
   if (!args->callbacks.poll) return;
   const pm_status status = args->callbacks.poll(args->callbacks.user);
   if (status != PM_OK) pm_fail(worker, status);
@@ -134,7 +136,7 @@ pm_status pm_walk(const pm_run_args *args, const pm_worker *worker) {
     const bool meets = !serial || i + 1 == program->n_instrs || !is_serial(program, i + 1);
     if (meets) pm_barrier(worker);
     if (meets || worker->count == 1) over = is_over(worker);
-    between(args, i, worker);
+    between(args, i, worker, serial);
   }
   return (pm_status)atomic_load(&worker->team->failed);
 }
