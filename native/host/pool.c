@@ -95,10 +95,10 @@ static void keep_off(pm_pool *pool) {
 static void *work(void *argument) {
   member *self = argument;
   pm_pool *pool = self->pool;
-  const pm_worker worker = {&pool->team, self->id, pool->team.count};
   for (unsigned seen = 0;; seen++) {
     wait_for_job(pool, seen);
     if (!pool->args) return NULL;
+    const pm_worker worker = {&pool->team, self->id, pool->team.count};
     pm_walk(pool->args, &worker);
     atomic_fetch_add(&pool->done, 1);
   }

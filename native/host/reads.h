@@ -9,7 +9,7 @@
 #include "source.h"
 
 #define PM_READ_SLOTS 32           /* reads under way have different ones */
-#define PM_READS_BYTES (32u << 10) /* what is held for them, of the kernel's or as stacks, about */
+#define PM_READS_BYTES (32u << 10) /* what is held for them: of the kernel's, or stacks as far as they are touched */
 
 typedef struct {
   uint32_t slot;

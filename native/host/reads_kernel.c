@@ -1,7 +1,7 @@
 #define _GNU_SOURCE
 #include "reads.h"
 
-#if defined(__linux__)
+#if defined(__linux__) && UINTPTR_MAX == UINT64_MAX /* with 32 bits there are two lengths of times */
 
 #include <linux/aio_abi.h>
 #include <stdatomic.h>

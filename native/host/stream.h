@@ -1,4 +1,4 @@
-/* Weights through a window: threads read blocks in the order in which the instructions use them.
+/* Weights through a window: blocks are read ahead, in the order in which the instructions use them.
 
    In: a program whose file was opened as a pm_source, and a budget of bytes. Which blocks stay, where
    the others lie and when each may be read is planned once (stream_plan.h).
@@ -34,7 +34,7 @@ typedef struct {
   uint64_t window;   /* of them: what the blocks that do not stay share */
   uint64_t resident; /* bytes of blocks that stay */
   uint64_t read;     /* bytes that each run after the first reads */
-  uint64_t overhead; /* what is held beside: tables, and the threads' stacks as far as they are touched */
+  uint64_t overhead; /* what is held beside: tables, and what reads take */
 } pm_stream_need;
 
 /* PM_E_BUDGET if the budget is below need->least, which is filled in then, as `most` is. */
@@ -67,7 +67,7 @@ size_t pm_stream_filled(const pm_stream *stream);
 void pm_stream_give(pm_stream *stream, uint8_t *pages);
 
 /* Before each run. Where the run before came to its end, the first blocks may be there already. In a
-   child of fork() the memory and the threads are made anew. */
+   child of fork() the memory is taken anew. */
 pm_status pm_stream_begin(pm_stream *stream);
 
 #endif

@@ -3,9 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "reads.h"
 #include "stream_planning.h"
-
-#define STACK_BYTES (32u << 10) /* of the readers', as far as they are touched */
 
 /* At most one place for each operand among the weights. */
 static size_t count_operands(const pm_program *p) {
@@ -51,7 +50,7 @@ static void shrink(pm_stream_plan *plan, const pm_program *p) {
   if (blocks) plan->held = blocks;
   if (small) plan->small = small;
   if (operands) plan->places = operands;
-  plan->overhead = STACK_BYTES + plan->n_loads * (sizeof *plan->loads + 1) + held * sizeof *plan->held +
+  plan->overhead = PM_READS_BYTES + plan->n_loads * (sizeof *plan->loads + 1) + held * sizeof *plan->held +
                    plan->n_small * sizeof *plan->small + places * (sizeof *plan->places + sizeof(void *)) +
                    p->n_instrs * (sizeof *plan->needs + sizeof *plan->first);
 }

@@ -3,7 +3,7 @@
    The order of uses is known from the instructions, so all of it is decided before the first run,
    and is the same in each. Memory is the window, then the blocks that stay, then the small ones of
    them, close together. A load is a range of the file that lies in one slot from the first to the
-   last instruction that uses it; a reader makes the loads one after the other, each as soon as what
+   last instruction that uses it; the loads are made one after the other, each as soon as what
    lay in its slot before is done with. Nothing here reads or waits. */
 #ifndef PM_STREAM_PLAN_H
 #define PM_STREAM_PLAN_H
@@ -60,7 +60,7 @@ typedef struct {
 pm_status pm_stream_plan_new(pm_stream_plan *plan, const pm_program *program, uint64_t budget);
 void pm_stream_plan_free(pm_stream_plan *plan);
 
-/* Whether readers do the same for two plans of as many instructions, over the same blocks, wherever in its block
+/* Whether the same is read for two plans of as many instructions, over the same blocks, wherever in its block
    an operand begins. */
 bool pm_stream_plan_is_alike(const pm_stream_plan *a, const pm_stream_plan *b, size_t n_instrs);
 

@@ -87,7 +87,7 @@ static void set_tables(run_bill *b, uint64_t overhead) {
 void run_bill_for(run_bill *bill, const pm_program *p, int workers) {
   pm_stream_need need = {0};
   pm_stream_need_of(p, 0, &need);
-  /* The first of them is the process's own; one more reads the weights. */
+  /* The first of them is the process's own; one more for those that read where the kernel does not. */
   bill->threads = (uint64_t)workers * (STACK_BYTES + KERNEL_THREAD_BYTES);
   bill->arena = whole_pages(p->header->arena_bytes);
   bill->scratch = whole_pages(pm_scratch_bytes(p, workers, NULL));

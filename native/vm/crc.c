@@ -1,5 +1,5 @@
-/* CRC-32 as zlib has it: eight bytes a step by tables, or 64 by the processor's product without
-   carries.
+/* CRC-32 as zlib has it: eight bytes a step by tables, or 64 or 256 by the processor's product
+   without carries.
 
    The second way is that of Gopal et al., "Fast CRC Computation for Generic Polynomials Using
    PCLMULQDQ Instruction" (Intel, 2009): folding by 64 and 16 bytes, then Barrett's reduction. */
@@ -52,9 +52,19 @@ static uint32_t by_tables(uint32_t crc, const uint8_t *bytes, size_t nbytes) {
 /* To ask the processor takes 27 microseconds in a virtual machine. */
 #define WORTH_ASKING (1 << 15)
 
-static bool can_fold(void) {
+typedef enum { UNKNOWN, BYTES, NARROW, WIDE } way;
+
+static way find_way(void) {
   unsigned a, b, c, d;
-  return __get_cpuid(1, &a, &b, &c, &d) && (c & bit_PCLMUL) && (c & bit_SSE4_1);
+  if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & bit_PCLMUL) || !(c & bit_SSE4_1)) return BYTES;
+  __builtin_cpu_init();
+  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("vpclmulqdq") ? WIDE : NARROW;
+}
+
+static way best_way(void) {
+  static _Atomic way known;
+  if (known == UNKNOWN) known = find_way();
+  return known;
 }
 
 FOLDING static inline __m128i at(const uint8_t *bytes) { return _mm_loadu_si128((const __m128i *)(const void *)bytes); }
@@ -75,10 +85,18 @@ FOLDING static uint32_t reduce(__m128i x, __m128i factors) {
   return (uint32_t)_mm_extract_epi32(_mm_xor_si128(x, _mm_clmulepi64_si128(q, barrett, 0x00)), 1);
 }
 
+/* What is left of both ways: parts of 16 bytes, and a multiple of 16 after them. */
+FOLDING static uint32_t fold_rest(const __m128i *parts, int count, const uint8_t *bytes, size_t nbytes) {
+  const __m128i by_16 = _mm_set_epi64x(0x0ccaa009e, 0x1751997d0);
+  __m128i x = parts[0];
+  for (int i = 1; i < count; i++) x = fold(x, by_16, parts[i]);
+  for (; nbytes; bytes += 16, nbytes -= 16) x = fold(x, by_16, at(bytes));
+  return reduce(x, by_16);
+}
+
 /* nbytes is a multiple of 16, at least 64. */
 FOLDING static uint32_t by_folding(uint32_t crc, const uint8_t *bytes, size_t nbytes) {
   const __m128i by_64 = _mm_set_epi64x(0x1c6e41596, 0x154442bd4);
-  const __m128i by_16 = _mm_set_epi64x(0x0ccaa009e, 0x1751997d0);
   __m128i x0 = _mm_xor_si128(at(bytes), _mm_cvtsi32_si128((int)crc));
   __m128i x1 = at(bytes + 16), x2 = at(bytes + 32), x3 = at(bytes + 48);
   for (bytes += 64, nbytes -= 64; nbytes >= 64; bytes += 64, nbytes -= 64) {
@@ -87,18 +105,39 @@ FOLDING static uint32_t by_folding(uint32_t crc, const uint8_t *bytes, size_t nb
     x2 = fold(x2, by_64, at(bytes + 32));
     x3 = fold(x3, by_64, at(bytes + 48));
   }
-  x0 = fold(fold(fold(x0, by_16, x1), by_16, x2), by_16, x3);
-  for (; nbytes; bytes += 16, nbytes -= 16) x0 = fold(x0, by_16, at(bytes));
-  return reduce(x0, by_16);
+  const __m128i parts[] = {x0, x1, x2, x3};
+  return fold_rest(parts, 4, bytes, nbytes);
+}
+
+#define FOLDING_WIDE __attribute__((target("pclmul,sse4.1,avx512f,vpclmulqdq")))
+
+FOLDING_WIDE static inline __m512i fold_wide(__m512i x, __m512i factors, __m512i next) {
+  const __m512i low = _mm512_clmulepi64_epi128(x, factors, 0x00), high = _mm512_clmulepi64_epi128(x, factors, 0x11);
+  return _mm512_xor_si512(_mm512_xor_si512(low, high), next);
+}
+
+/* nbytes is a multiple of 16, at least 256. */
+FOLDING_WIDE static uint32_t by_folding_wide(uint32_t crc, const uint8_t *bytes, size_t nbytes) {
+  const __m512i by_256 = _mm512_broadcast_i32x4(_mm_set_epi64x(0x1322d1430, 0x11542778a));
+  const __m512i begin = _mm512_zextsi128_si512(_mm_cvtsi32_si128((int)crc));
+  __m512i x[4];
+  for (int i = 0; i < 4; i++) x[i] = _mm512_loadu_si512(bytes + 64 * i);
+  x[0] = _mm512_xor_si512(x[0], begin);
+  for (bytes += 256, nbytes -= 256; nbytes >= 256; bytes += 256, nbytes -= 256)
+    for (int i = 0; i < 4; i++) x[i] = fold_wide(x[i], by_256, _mm512_loadu_si512(bytes + 64 * i));
+  __m128i parts[16];
+  for (int i = 0; i < 4; i++) _mm512_storeu_si512(&parts[4 * i], x[i]);
+  return fold_rest(parts, 16, bytes, nbytes);
 }
 #endif
 
 uint32_t pm_crc32(uint32_t crc, const uint8_t *bytes, size_t nbytes) {
   crc = ~crc;
 #ifdef FOLDING
-  if (nbytes >= WORTH_ASKING && can_fold()) {
+  const way best = nbytes < WORTH_ASKING ? BYTES : best_way();
+  if (best != BYTES) {
     const size_t whole = nbytes / 16 * 16;
-    crc = by_folding(crc, bytes, whole);
+    crc = best == WIDE ? by_folding_wide(crc, bytes, whole) : by_folding(crc, bytes, whole);
     bytes += whole, nbytes -= whole;
   }
 #endif

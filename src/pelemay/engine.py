@@ -197,7 +197,7 @@ class Engine:
         lie in the engine's memory.
     weights_bytes : int, optional
         For a program that was opened as streamed: the memory that weights may take. What is read
-        most often stays in it, the rest comes and goes through a window, read by a thread ahead of
+        most often stays in it, the rest comes and goes through a window, read ahead of
         the instructions. ``program.stream_need()`` says what the least is, and the most that is of
         use.
 

@@ -1,0 +1,220 @@
+"""How well reading and computing go on at once, under a limit on the whole process.
+
+    python benchmarks/overlap.py [--model NAME] [--limits 32 64] [--runners python pelemay-run]
+                                 [--rounds N] [--launches N] [--json FILE]
+
+In turns, so that what else the machine does hits all alike:
+
+* compute: the network without a limit, its weights in the page cache;
+* read: all its weights, past the page cache, each looked at once, and nothing is computed
+  (``reading.py``);
+* at once: these two beside each other, in two processes that do not wait for each other: no order
+  of reading and computing can be faster on this machine than the slower of them;
+* limit: the network in a memory cgroup of exactly so much (needs cgroups of version 1, root).
+
+All on the threads that are the default. A round takes the median of three of each. Memory that a
+process was given is fast or slow for as long as it lives, so that all processes are started anew
+``--launches`` times. Ratios are medians over all rounds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import limits as cases
+
+RUNS = 3
+TOOL_RUNS = 8
+MIB = 1 << 20
+
+NETWORK = """
+import sys, time
+import numpy as np
+from pelemay.session import InferenceSession
+path, limit, given, name = sys.argv[1:]
+session = InferenceSession(path, **({"memory_limit": int(limit)} if limit != "0" else {}))
+feeds = {name: np.load(given)}
+session.run(None, feeds)
+print("ready", flush=True)
+for _ in sys.stdin:
+    begin = time.perf_counter()
+    session.run(None, feeds)
+    print((time.perf_counter() - begin) * 1e3, flush=True)
+"""
+
+
+class Worker:
+    """A process that does something once for each line it is given, and says how long it took."""
+
+    def __init__(self, argv: list[str], group: Path | None = None) -> None:
+        enter = f'echo $$ > {group}/cgroup.procs && exec "$@"' if group else 'exec "$@"'
+        self._process = subprocess.Popen(
+            ["sh", "-c", enter, "sh", *argv],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        if self._answer() != "ready":
+            raise SystemExit("a process of the benchmark did not begin; its error is above")
+
+    def _answer(self) -> str:
+        assert self._process.stdout
+        return self._process.stdout.readline().strip()
+
+    def __call__(self) -> float:
+        """Milliseconds."""
+        assert self._process.stdin
+        self._process.stdin.write("\n")
+        self._process.stdin.flush()
+        return float(self._answer())
+
+    def end(self) -> None:
+        assert self._process.stdin
+        self._process.stdin.close()
+        self._process.wait()
+
+
+def python(*arguments: object) -> list[str]:
+    return [sys.executable, "-c", *map(str, arguments)]
+
+
+@contextmanager
+def group_of(name: str, limit: int) -> Iterator[Path]:
+    """A memory cgroup of so many bytes."""
+    group = cases.GROUPS / f"pelemay-overlap-{os.getpid()}-{name}"
+    group.mkdir()
+    try:
+        (group / "memory.limit_in_bytes").write_text(str(limit))
+        yield group
+    finally:
+        time.sleep(0.05)
+        group.rmdir()
+
+
+def at_once(compute: Worker, read: Worker) -> tuple[float, float]:
+    """Both over and over, until each has been made so often; what others see of one another."""
+    times: dict[str, list[float]] = {"compute": [], "read": []}
+
+    def repeat(name: str, worker: Worker) -> None:
+        while min(map(len, times.values())) < RUNS:
+            times[name].append(worker())
+
+    threads = [
+        threading.Thread(target=repeat, args=pair)
+        for pair in (("compute", compute), ("read", read))
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return statistics.median(times["compute"]), statistics.median(times["read"])
+
+
+def tool(case: cases.Case, program: Path, limit: int, group: Path) -> Callable[[], float]:
+    """The runner without Python, begun anew each time: the average of its runs but the first."""
+
+    def run() -> float:
+        argv = cases.command("pelemay-run", case, program, limit, TOOL_RUNS)
+        enter = f'echo $$ > {group}/cgroup.procs && exec "$@"'
+        whole = ["sh", "-c", enter, "sh", *argv]
+        done = subprocess.run(whole, capture_output=True, text=True, check=False)
+        found = re.search(r"ran in ([0-9.]+) ms first.* on average ([0-9.]+)", done.stderr)
+        if not found:
+            raise SystemExit(done.stderr)
+        return (float(found[2]) * TOOL_RUNS - float(found[1])) / (TOOL_RUNS - 1)
+
+    return run
+
+
+def median(run: Callable[[], float]) -> float:
+    return statistics.median(run() for _ in range(RUNS))
+
+
+def launched(case: cases.Case, options: argparse.Namespace) -> list[dict[str, float]]:
+    """Rounds of processes that were started for them."""
+    with ExitStack() as stack:
+
+        def worker(argv: list[str], group: Path | None = None) -> Worker:
+            made = Worker(argv, group)
+            stack.callback(made.end)
+            return made
+
+        name, given = next(iter(case.feeds)), case.folder / "in0.npy"
+        whole = case.program(1 << 40)
+        assert isinstance(whole, Path)
+        compute = worker(python(NETWORK, whole, 0, given, name))
+        read = worker([sys.executable, str(Path(__file__).with_name("reading.py")), str(whole)])
+        limited: dict[str, Callable[[], float]] = {}
+        for runner in options.runners:
+            for limit in options.limits:
+                size = int(limit * MIB)
+                program = case.program(size - cases.base_of(runner))
+                if isinstance(program, int):
+                    raise SystemExit(f"{limit} MiB are too few for {runner}")
+                group = stack.enter_context(group_of(f"{runner}-{limit}", size))
+                argv = python(NETWORK, program, size, given, name)
+                limited[f"{runner} {limit}"] = (
+                    worker(argv, group) if runner == "python" else tool(case, program, size, group)
+                )
+        rounds = []
+        for _ in range(options.rounds):
+            found = {"compute": median(compute), "read": median(read)}
+            found["compute at once"], found["read at once"] = at_once(compute, read)
+            for label, run in limited.items():
+                found[label] = run() if label.startswith("pelemay-run") else median(run)
+            rounds.append(found)
+        return rounds
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", default="resnet101-v1-7")
+    parser.add_argument("--limits", nargs="+", type=float, default=[32.0, 64.0], help="MiB")
+    parser.add_argument(
+        "--runners", nargs="+", default=["python", "pelemay-run"], choices=["python", "pelemay-run"]
+    )
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--launches", type=int, default=4)
+    parser.add_argument("--json", type=Path, help="write all rounds there")
+    options = parser.parse_args()
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    with tempfile.TemporaryDirectory() as folder:
+        case = cases.Case(options.model, Path(folder))
+        rounds = [one for _ in range(options.launches) for one in launched(case, options)]
+    if options.json:
+        options.json.write_text(json.dumps(rounds, indent=1))
+    show(rounds)
+
+
+def show(rounds: list[dict[str, float]]) -> None:
+    """A line for each: milliseconds, and the ratios to what no limit can be faster than."""
+
+    def ratio(name: str, *others: str) -> float:
+        return statistics.median(one[name] / max(one[o] for o in others) for one in rounds)
+
+    print(f"{'':18} {'median ms':>9} {'/ compute':>9} {'/ max alone':>11} {'/ max at once':>13}")
+    for name in rounds[0]:
+        line = f"{name:18} {statistics.median(one[name] for one in rounds):9.1f}"
+        if name not in ("compute", "read", "compute at once", "read at once"):
+            alone, at_once = (
+                ratio(name, "compute", "read"),
+                ratio(name, "compute at once", "read at once"),
+            )
+            line += f" {ratio(name, 'compute'):9.2f} {alone:11.2f} {at_once:13.2f}"
+        print(line)
+
+
+if __name__ == "__main__":
+    main()
