@@ -6,8 +6,8 @@
 In turns, so that what else the machine does hits all alike:
 
 * compute: the network without a limit, its weights in the page cache;
-* read: all its weights, past the page cache, each looked at once, and nothing is computed
-  (``reading.py``);
+* read: the file of its weights, past the page cache, each byte looked at once, and nothing is
+  computed (``reading.py``); the same file, since where a file lies on a disk counts;
 * at once: these two beside each other, in two processes that do not wait for each other: no order
   of reading and computing can be faster on this machine than the slower of them;
 * limit: the network in a memory cgroup of exactly so much (needs cgroups of version 1, root).
@@ -20,6 +20,7 @@ process was given is fast or slow for as long as it lives, so that all processes
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import re
@@ -31,6 +32,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 
 import limits as cases
@@ -38,6 +40,10 @@ import limits as cases
 RUNS = 3
 TOOL_RUNS = 8
 MIB = 1 << 20
+READING = Path(__file__).with_name("reading.py")
+
+Round = dict[str, dict[str, float]]
+"""Milliseconds of each, for each limit."""
 
 NETWORK = """
 import sys, time
@@ -122,27 +128,23 @@ def at_once(compute: Worker, read: Worker) -> tuple[float, float]:
     return statistics.median(times["compute"]), statistics.median(times["read"])
 
 
-def tool(case: cases.Case, program: Path, limit: int, group: Path) -> Callable[[], float]:
-    """The runner without Python, begun anew each time: the average of its runs but the first."""
-
-    def run() -> float:
-        argv = cases.command("pelemay-run", case, program, limit, TOOL_RUNS)
-        enter = f'echo $$ > {group}/cgroup.procs && exec "$@"'
-        whole = ["sh", "-c", enter, "sh", *argv]
-        done = subprocess.run(whole, capture_output=True, text=True, check=False)
-        found = re.search(r"ran in ([0-9.]+) ms first.* on average ([0-9.]+)", done.stderr)
-        if not found:
-            raise SystemExit(done.stderr)
-        return (float(found[2]) * TOOL_RUNS - float(found[1])) / (TOOL_RUNS - 1)
-
-    return run
+def averaged(case: cases.Case, program: Path, limit: int, group: Path) -> float:
+    """The runner without Python, begun anew: the average of its runs but the first."""
+    argv = cases.command("pelemay-run", case, program, limit, TOOL_RUNS)
+    enter = f'echo $$ > {group}/cgroup.procs && exec "$@"'
+    whole = ["sh", "-c", enter, "sh", *argv]
+    done = subprocess.run(whole, capture_output=True, text=True, check=False)
+    found = re.search(r"ran in ([0-9.]+) ms first.* on average ([0-9.]+)", done.stderr)
+    if not found:
+        raise SystemExit(done.stderr)
+    return (float(found[2]) * TOOL_RUNS - float(found[1])) / (TOOL_RUNS - 1)
 
 
 def median(run: Callable[[], float]) -> float:
     return statistics.median(run() for _ in range(RUNS))
 
 
-def launched(case: cases.Case, options: argparse.Namespace) -> list[dict[str, float]]:
+def launched(case: cases.Case, options: argparse.Namespace) -> list[Round]:
     """Rounds of processes that were started for them."""
     with ExitStack() as stack:
 
@@ -152,30 +154,46 @@ def launched(case: cases.Case, options: argparse.Namespace) -> list[dict[str, fl
             return made
 
         name, given = next(iter(case.feeds)), case.folder / "in0.npy"
-        whole = case.program(1 << 40)
-        assert isinstance(whole, Path)
-        compute = worker(python(NETWORK, whole, 0, given, name))
-        read = worker([sys.executable, str(Path(__file__).with_name("reading.py")), str(whole)])
-        limited: dict[str, Callable[[], float]] = {}
-        for runner in options.runners:
-            for limit in options.limits:
-                size = int(limit * MIB)
-                program = case.program(size - cases.base_of(runner))
-                if isinstance(program, int):
-                    raise SystemExit(f"{limit} MiB are too few for {runner}")
-                group = stack.enter_context(group_of(f"{runner}-{limit}", size))
-                argv = python(NETWORK, program, size, given, name)
-                limited[f"{runner} {limit}"] = (
-                    worker(argv, group) if runner == "python" else tool(case, program, size, group)
-                )
-        rounds = []
-        for _ in range(options.rounds):
-            found = {"compute": median(compute), "read": median(read)}
-            found["compute at once"], found["read at once"] = at_once(compute, read)
-            for label, run in limited.items():
-                found[label] = run() if label.startswith("pelemay-run") else median(run)
-            rounds.append(found)
-        return rounds
+        compute = worker(python(NETWORK, case.program(1 << 40), 0, given, name))
+        limited: dict[str, tuple[Worker, Callable[[], float]]] = {}
+        for runner, limit in itertools.product(options.runners, options.limits):
+            size = int(limit * MIB)
+            program = case.program(size - cases.base_of(runner))
+            if isinstance(program, int):
+                raise SystemExit(f"{limit} MiB are too few for {runner}")
+            group = stack.enter_context(group_of(f"{runner}-{limit}", size))
+            read = worker([sys.executable, str(READING), str(program)])
+            if runner == "python":
+                run = partial(median, worker(python(NETWORK, program, size, given, name), group))
+            else:
+                run = partial(averaged, case, program, size, group)
+            limited[f"{runner} {limit:g} MiB"] = read, run
+        return [in_turns(compute, limited) for _ in range(options.rounds)]
+
+
+def in_turns(compute: Worker, limited: dict[str, tuple[Worker, Callable[[], float]]]) -> Round:
+    found: Round = {}
+    for label, (read, run) in limited.items():
+        one = found[label] = {"compute": median(compute), "read": median(read)}
+        one["compute at once"], one["read at once"] = at_once(compute, read)
+        one["limit"] = run()
+    return found
+
+
+def show(rounds: list[Round]) -> None:
+    """Medians in ms, and the ratios to what a run with a limit cannot be faster than."""
+    heads = ("limit", "compute", "read", "at once", "/ compute", "/ max alone", "/ max at once")
+    print(f"{'':20}" + "".join(f"{head:>15}" for head in heads))
+    for label in rounds[0]:
+        ones = [found[label] for found in rounds]
+        alone = [max(one["compute"], one["read"]) for one in ones]
+        beside = [max(one["compute at once"], one["read at once"]) for one in ones]
+        times = [[one[name] for one in ones] for name in ("limit", "compute", "read")]
+        cells = [f"{statistics.median(x):15.1f}" for x in (*times, beside)]
+        for others in (times[1], alone, beside):
+            ratio = statistics.median(a / b for a, b in zip(times[0], others, strict=True))
+            cells.append(f"{ratio:15.2f}")
+        print(f"{label:20}" + "".join(cells))
 
 
 def main() -> None:
@@ -196,24 +214,6 @@ def main() -> None:
     if options.json:
         options.json.write_text(json.dumps(rounds, indent=1))
     show(rounds)
-
-
-def show(rounds: list[dict[str, float]]) -> None:
-    """A line for each: milliseconds, and the ratios to what no limit can be faster than."""
-
-    def ratio(name: str, *others: str) -> float:
-        return statistics.median(one[name] / max(one[o] for o in others) for one in rounds)
-
-    print(f"{'':18} {'median ms':>9} {'/ compute':>9} {'/ max alone':>11} {'/ max at once':>13}")
-    for name in rounds[0]:
-        line = f"{name:18} {statistics.median(one[name] for one in rounds):9.1f}"
-        if name not in ("compute", "read", "compute at once", "read at once"):
-            alone, at_once = (
-                ratio(name, "compute", "read"),
-                ratio(name, "compute at once", "read at once"),
-            )
-            line += f" {ratio(name, 'compute'):9.2f} {alone:11.2f} {at_once:13.2f}"
-        print(line)
 
 
 if __name__ == "__main__":
