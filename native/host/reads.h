@@ -11,6 +11,13 @@
 #define PM_READ_SLOTS 32           /* reads under way have different ones */
 #define PM_READS_BYTES (32u << 10) /* what is held for them: of the kernel's, or stacks as far as they are touched */
 
+/* As pm_source_read() takes it. */
+typedef struct {
+  uint64_t offset;
+  size_t nbytes;
+  uint8_t *to;
+} pm_read;
+
 typedef struct {
   uint32_t slot;
   pm_status status;
@@ -18,9 +25,8 @@ typedef struct {
 
 typedef struct pm_reads pm_reads;
 struct pm_reads {
-  /* Read as pm_source_read() does. `slot` is below PM_READ_SLOTS, and of no other read that is under way. By one
-     thread at a time. */
-  void (*begin)(pm_reads *reads, uint32_t slot, uint64_t offset, size_t nbytes, uint8_t *to);
+  /* `slot` is below PM_READ_SLOTS, and of no other read that is under way. By one thread at a time. */
+  void (*begin)(pm_reads *reads, uint32_t slot, pm_read read);
 
   /* Reads that came to their end, in any order; waits for one of them at most so long. By one thread at a time,
      which may be another than the one that begins reads meanwhile. */

@@ -11,24 +11,18 @@
 #include <unistd.h>
 
 typedef struct {
-  uint64_t offset;
-  size_t nbytes;
-  uint8_t *to;
-} wanted_read;
-
-typedef struct {
   pm_reads reads;
   const pm_source *source;
   aio_context_t context;
   _Atomic uint32_t refused; /* bit i: the kernel did not take the read of slot i */
-  wanted_read wanted[PM_READ_SLOTS];
+  pm_read wanted[PM_READ_SLOTS]; /* whole pages from the first on */
 } kernel_reads;
 
-static void begin(pm_reads *reads, uint32_t slot, uint64_t offset, size_t nbytes, uint8_t *to) {
+static void begin(pm_reads *reads, uint32_t slot, pm_read read) {
   kernel_reads *r = (kernel_reads *)(void *)reads;
-  const size_t before = offset % PM_PAGE;
-  const wanted_read *w = &r->wanted[slot];
-  r->wanted[slot] = (wanted_read){offset - before, before + nbytes, to - before};
+  const size_t before = read.offset % PM_PAGE;
+  const pm_read *w = &r->wanted[slot];
+  r->wanted[slot] = (pm_read){read.offset - before, before + read.nbytes, read.to - before};
   struct iocb block = {.aio_data = slot,
                        .aio_lio_opcode = IOCB_CMD_PREAD,
                        .aio_fildes = (uint32_t)r->source->fd,
@@ -41,7 +35,7 @@ static void begin(pm_reads *reads, uint32_t slot, uint64_t offset, size_t nbytes
 
 /* What the kernel did not read; if that is for a reason, the reason comes out. */
 static pm_status read_rest(const kernel_reads *r, uint32_t slot, int64_t result) {
-  const wanted_read *w = &r->wanted[slot];
+  const pm_read *w = &r->wanted[slot];
   const size_t done = result < 0 ? 0 : (size_t)result / PM_PAGE * PM_PAGE;
   if (result >= (int64_t)w->nbytes) return PM_OK;
   return pm_source_read(r->source, w->offset + done, w->nbytes - done, w->to + done);

@@ -11,19 +11,13 @@
 /* While one waits for the disk the other has done so, and puts its pages away. */
 #define THREADS 2
 
-typedef struct {
-  uint64_t offset;
-  size_t nbytes;
-  uint8_t *to;
-} wanted_read;
-
 /* Reads are counted on, those that began and those that a thread took; `order` has their slots. */
 typedef struct {
   pm_reads reads;
   const pm_source *source;
   pthread_mutex_t lock; /* over all that follows */
   pthread_cond_t begun, made;
-  wanted_read wanted[PM_READ_SLOTS];
+  pm_read wanted[PM_READ_SLOTS];
   uint32_t order[PM_READ_SLOTS];
   size_t n_begun, n_taken;
   pm_read_end ends[PM_READ_SLOTS];
@@ -32,10 +26,10 @@ typedef struct {
   pthread_t threads[THREADS];
 } thread_reads;
 
-static void begin(pm_reads *reads, uint32_t slot, uint64_t offset, size_t nbytes, uint8_t *to) {
+static void begin(pm_reads *reads, uint32_t slot, pm_read read) {
   thread_reads *r = (thread_reads *)(void *)reads;
   pthread_mutex_lock(&r->lock);
-  r->wanted[slot] = (wanted_read){offset, nbytes, to};
+  r->wanted[slot] = read;
   r->order[r->n_begun++ % PM_READ_SLOTS] = slot;
   pthread_cond_signal(&r->begun);
   pthread_mutex_unlock(&r->lock);
@@ -48,7 +42,7 @@ static void *work(void *argument) {
     while (r->n_taken == r->n_begun && !r->over) pthread_cond_wait(&r->begun, &r->lock);
     if (r->n_taken == r->n_begun) break;
     const uint32_t slot = r->order[r->n_taken++ % PM_READ_SLOTS];
-    const wanted_read w = r->wanted[slot];
+    const pm_read w = r->wanted[slot];
     pthread_mutex_unlock(&r->lock);
     const pm_status status = pm_source_read(r->source, w.offset, w.nbytes, w.to);
     pthread_mutex_lock(&r->lock);

@@ -112,8 +112,9 @@ static void begin_step(pm_stream *s, int64_t number) {
     finish(s, number);
   } else if (load) {
     const uint64_t left = s->source->file_bytes - load->offset, nbytes = load->nbytes < left ? load->nbytes : left;
+    const pm_read read = {load->offset, (size_t)nbytes, s->memory + load->slot};
     s->under_way++;
-    s->reads->begin(s->reads, (uint32_t)(number % MOST_AHEAD), load->offset, (size_t)nbytes, s->memory + load->slot);
+    s->reads->begin(s->reads, (uint32_t)(number % MOST_AHEAD), read);
   }
 }
 
@@ -136,7 +137,8 @@ static void make(pm_stream *s, int64_t number, const pm_callbacks *polling) {
   *state_of(s, number) = CHECKING;
   s->checking++;
   pthread_mutex_unlock(&s->lock);
-  const pm_status status = load ? pm_stream_check_load(&files, load) : pm_stream_read_small(&files, &s->failed, polling);
+  const pm_status status =
+      load ? pm_stream_check_load(&files, load) : pm_stream_read_small(&files, &s->failed, polling);
   pthread_mutex_lock(&s->lock);
   s->checking--;
   if (status != PM_OK) fail(s, status);

@@ -16,7 +16,8 @@ pm_status pm_stream_check_load(const pm_stream_files *s, const pm_load *load) {
   pm_status status = PM_OK;
   for (uint32_t i = load->blocks; i < load->blocks + load->count && status == PM_OK; i++) {
     const uint32_t block = s->plan->held[i];
-    status = check_block(s, block, s->memory + load->slot + (weights + s->program->blocks[block].offset - load->offset));
+    const uint64_t within = weights + s->program->blocks[block].offset - load->offset;
+    status = check_block(s, block, s->memory + load->slot + within);
   }
   return status;
 }
