@@ -14,7 +14,9 @@
 
 #include "../vm/team.h"
 
-#define STACK_BYTES (256 << 10)
+#ifndef PM_STACK_BYTES
+#define PM_STACK_BYTES (256 << 10)
+#endif
 
 /* About 20 microseconds: longer than a small instruction, shorter than a turn of the scheduler. And
    about 250, where every worker can have a processor: longer than it takes to wake one that has slept
@@ -126,7 +128,7 @@ static int spins_for(int count) {
 static int make_thread(member *m) {
   pthread_attr_t attributes;
   pthread_attr_init(&attributes);
-  pthread_attr_setstacksize(&attributes, STACK_BYTES);
+  pthread_attr_setstacksize(&attributes, PM_STACK_BYTES);
   const int status = pthread_create(&m->thread, &attributes, work, m);
   pthread_attr_destroy(&attributes);
   return status;
