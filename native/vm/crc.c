@@ -54,11 +54,18 @@ static uint32_t by_tables(uint32_t crc, const uint8_t *bytes, size_t nbytes) {
 
 typedef enum { UNKNOWN, BYTES, NARROW, WIDE } way;
 
+/* Whether the system keeps wide registers, all of them. */
+static bool keeps_wide(void) {
+  unsigned low, high;
+  __asm__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+  return (low & 0xe6) == 0xe6;
+}
+
 static way find_way(void) {
   unsigned a, b, c, d;
   if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & bit_PCLMUL) || !(c & bit_SSE4_1)) return BYTES;
-  __builtin_cpu_init();
-  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("vpclmulqdq") ? WIDE : NARROW;
+  if (!(c & bit_OSXSAVE) || !keeps_wide() || !__get_cpuid_count(7, 0, &a, &b, &c, &d)) return NARROW;
+  return (b & bit_AVX512F) && (c & bit_VPCLMULQDQ) ? WIDE : NARROW;
 }
 
 static way best_way(void) {
