@@ -12,6 +12,11 @@ In turns, so that what else the machine does hits all alike:
   of reading and computing can be faster on this machine than the slower of them;
 * limit: the network in a memory cgroup of exactly so much (needs cgroups of version 1, root).
 
+``least`` is what no order of reading can be faster than, if computing takes ``compute``, reading
+``read``, and weights may have all of the limit that process and values leave: before an instruction
+begins, all before it were computed, and of what it and the later ones use no more was read than
+fits.
+
 All on the threads that are the default. A round takes the median of three of each. Memory that a
 process was given is fast or slow for as long as it lives, so that all processes are started anew
 ``--launches`` times. Ratios are medians over all rounds.
@@ -32,8 +37,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import limits as cases
 
@@ -146,6 +153,8 @@ def median(run: Callable[[], float]) -> float:
 
 def launched(case: cases.Case, options: argparse.Namespace) -> list[Round]:
     """Rounds of processes that were started for them."""
+    from pelemay.engine import open_program
+
     with ExitStack() as stack:
 
         def worker(argv: list[str], group: Path | None = None) -> Worker:
@@ -155,10 +164,10 @@ def launched(case: cases.Case, options: argparse.Namespace) -> list[Round]:
 
         name, given = next(iter(case.feeds)), case.folder / "in0.npy"
         compute = worker(python(NETWORK, case.program(1 << 40), 0, given, name))
-        limited: dict[str, tuple[Worker, Callable[[], float]]] = {}
+        limited: dict[str, Limited] = {}
         for runner, limit in itertools.product(options.runners, options.limits):
-            size = int(limit * MIB)
-            program = case.program(size - cases.base_of(runner))
+            size, base = int(limit * MIB), cases.base_of(runner)
+            program = case.program(size - base)
             if isinstance(program, int):
                 raise SystemExit(f"{limit} MiB are too few for {runner}")
             group = stack.enter_context(group_of(f"{runner}-{limit}", size))
@@ -167,32 +176,76 @@ def launched(case: cases.Case, options: argparse.Namespace) -> list[Round]:
                 run = partial(median, worker(python(NETWORK, program, size, given, name), group))
             else:
                 run = partial(averaged, case, program, size, group)
-            limited[f"{runner} {limit:g} MiB"] = read, run
+            room = size - base - int(open_program(program).arena_bytes)
+            made = Limited(read, run, *parts_of(program, case.feeds), room)
+            limited[f"{runner} {limit:g} MiB"] = made
         return [in_turns(compute, limited) for _ in range(options.rounds)]
 
 
-def in_turns(compute: Worker, limited: dict[str, tuple[Worker, Callable[[], float]]]) -> Round:
+@dataclass(frozen=True)
+class Limited:
+    """A run under a limit, a reader of the same file, and what is known of the program.
+
+    ``shares`` of the time of computing and ``nbytes`` that are read for the first time stand for
+    each instruction; ``room`` is what weights may have at most.
+    """
+
+    read: Worker
+    run: Callable[[], float]
+    shares: list[float]
+    nbytes: list[int]
+    room: int
+
+    def least(self, compute: float, read: float) -> float:
+        """Milliseconds that no order of reading can be faster than."""
+        found, before, left = compute, 0.0, sum(self.nbytes)
+        rate = left / read
+        for share, nbytes in zip(self.shares, self.nbytes, strict=True):
+            found = max(found, before * compute + max(0, left - self.room) / rate)
+            before, left = before + share, left - nbytes
+        return found
+
+
+def parts_of(program: Path, feeds: dict[str, Any]) -> tuple[list[float], list[int]]:
+    """For each instruction its share of the time of computing, and what it is the first to read."""
+    from pelemay.engine import Engine, open_program
+
+    engine = Engine(open_program(program))
+    runs = [engine.profile(list(feeds.values())) for _ in range(7)]
+    times = [min(ones) for ones in zip(*runs, strict=True)]
+    streamed = open_program(program, streamed=True)
+    nbytes, seen = [0] * len(times), set()
+    for offset, size, _, first, *_ in streamed.stream_plan(streamed.stream_need()["least"])[2]:
+        if offset not in seen:
+            nbytes[first] += size
+        seen.add(offset)
+    return [time / sum(times) for time in times], nbytes
+
+
+def in_turns(compute: Worker, limited: dict[str, Limited]) -> Round:
     found: Round = {}
-    for label, (read, run) in limited.items():
-        one = found[label] = {"compute": median(compute), "read": median(read)}
-        one["compute at once"], one["read at once"] = at_once(compute, read)
-        one["limit"] = run()
+    for label, case in limited.items():
+        one = found[label] = {"compute": median(compute), "read": median(case.read)}
+        one["compute at once"], one["read at once"] = at_once(compute, case.read)
+        one["least"] = case.least(one["compute"], one["read"])
+        one["limit"] = case.run()
     return found
 
 
 def show(rounds: list[Round]) -> None:
     """Medians in ms, and the ratios to what a run with a limit cannot be faster than."""
-    heads = ("limit", "compute", "read", "at once", "/ compute", "/ max alone", "/ max at once")
-    print(f"{'':20}" + "".join(f"{head:>15}" for head in heads))
+    heads = ("limit", "compute", "read", "least", "at once")
+    heads += ("/ compute", "/ max alone", "/ least", "/ max at once")
+    print(f"{'':20}" + "".join(f"{head:>14}" for head in heads))
     for label in rounds[0]:
         ones = [found[label] for found in rounds]
         alone = [max(one["compute"], one["read"]) for one in ones]
         beside = [max(one["compute at once"], one["read at once"]) for one in ones]
-        times = [[one[name] for one in ones] for name in ("limit", "compute", "read")]
-        cells = [f"{statistics.median(x):15.1f}" for x in (*times, beside)]
-        for others in (times[1], alone, beside):
+        times = [[one[name] for one in ones] for name in ("limit", "compute", "read", "least")]
+        cells = [f"{statistics.median(x):14.1f}" for x in (*times, beside)]
+        for others in (times[1], alone, times[3], beside):
             ratio = statistics.median(a / b for a, b in zip(times[0], others, strict=True))
-            cells.append(f"{ratio:15.2f}")
+            cells.append(f"{ratio:14.2f}")
         print(f"{label:20}" + "".join(cells))
 
 
