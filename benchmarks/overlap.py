@@ -135,12 +135,10 @@ def at_once(compute: Worker, read: Worker) -> tuple[float, float]:
     return statistics.median(times["compute"]), statistics.median(times["read"])
 
 
-def averaged(case: cases.Case, program: Path, limit: int, group: Path) -> float:
+def averaged(case: cases.Case, program: Path, limit: int) -> float:
     """The runner without Python, begun anew: the average of its runs but the first."""
     argv = cases.command("pelemay-run", case, program, limit, TOOL_RUNS)
-    enter = f'echo $$ > {group}/cgroup.procs && exec "$@"'
-    whole = ["sh", "-c", enter, "sh", *argv]
-    done = subprocess.run(whole, capture_output=True, text=True, check=False)
+    done, _, _ = cases.in_group(argv, limit)
     found = re.search(r"ran in ([0-9.]+) ms first.* on average ([0-9.]+)", done.stderr)
     if not found:
         raise SystemExit(done.stderr)
@@ -170,12 +168,12 @@ def launched(case: cases.Case, options: argparse.Namespace) -> list[Round]:
             program = case.program(size - base)
             if isinstance(program, int):
                 raise SystemExit(f"{limit} MiB are too few for {runner}")
-            group = stack.enter_context(group_of(f"{runner}-{limit}", size))
             read = worker([sys.executable, str(READING), str(program)])
             if runner == "python":
+                group = stack.enter_context(group_of(f"{limit:g}", size))
                 run = partial(median, worker(python(NETWORK, program, size, given, name), group))
             else:
-                run = partial(averaged, case, program, size, group)
+                run = partial(averaged, case, program, size)
             room = size - base - int(open_program(program).arena_bytes)
             made = Limited(read, run, *parts_of(program, case.feeds), room)
             limited[f"{runner} {limit:g} MiB"] = made
